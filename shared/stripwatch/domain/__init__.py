@@ -1,0 +1,1 @@
+"""The words of stripwatch as frozen dataclasses and pure functions; standard library and NumPy only."""
