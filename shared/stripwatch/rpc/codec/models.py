@@ -1,0 +1,95 @@
+"""Model specs, tiles and scores as protobuf. Scores are quantised here."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from stripwatch.domain.model import Clahe, InputSpec, ModelKind, ModelRef, ModelSpec
+from stripwatch.domain.result import QUANTUM
+from stripwatch.errors import BadInput
+from stripwatch.rpc.codec.wire import known
+from stripwatch.rpc.v1 import model_pb2 as pb
+
+_DTYPES = {"uint8": pb.DTYPE_UINT8, "float32": pb.DTYPE_FLOAT32}
+_DTYPES_BACK = {int(value): key for key, value in _DTYPES.items()}
+_NUMPY: dict[str, np.dtype[np.uint8] | np.dtype[np.float32]] = {"uint8": np.dtype("u1"), "float32": np.dtype("<f4")}
+_UNITS = np.dtype("<i4")
+
+
+def quantise(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
+    """Scores in units of QUANTUM, same shape; what is no number counts as the largest."""
+    finite = np.nan_to_num(scores.astype(np.float64), nan=np.inf, posinf=np.inf, neginf=-np.inf)
+    return np.clip(np.rint(finite / QUANTUM), -(2**31), 2**31 - 1).astype(np.int32)
+
+
+def tiles_to(tiles: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> pb.Tiles:
+    """(N, channels, size, size) tiles as a message."""
+    count, channels, size, _ = tiles.shape
+    return pb.Tiles(
+        count=count,
+        channels=channels,
+        size=size,
+        dtype=_DTYPES[str(tiles.dtype)],
+        data=tiles.tobytes(),
+    )
+
+
+def tiles_from(message: pb.Tiles) -> npt.NDArray[np.uint8] | npt.NDArray[np.float32]:
+    """The message's tiles, (N, channels, size, size), over the message's own bytes; BadInput if sizes disagree."""
+    dtype = _NUMPY[known("tiles dtype", _DTYPES_BACK, message.dtype)]
+    shape = (message.count, message.channels, message.size, message.size)
+    expected = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if expected != len(message.data) or expected == 0:
+        raise BadInput(f"tiles: expected {expected} bytes for {shape} {dtype.name}, got {len(message.data)}")
+    array: npt.NDArray[np.uint8] | npt.NDArray[np.float32] = np.frombuffer(message.data, dtype=dtype).reshape(shape)
+    return array
+
+
+def units_to(units: npt.NDArray[np.int32]) -> bytes:
+    return units.astype(_UNITS, copy=False).tobytes()
+
+
+def units_from(data: bytes, shape: tuple[int, ...]) -> npt.NDArray[np.int32]:
+    """Scores in units of QUANTUM; BadInput if the bytes do not fill the shape."""
+    if len(data) != int(np.prod(shape)) * _UNITS.itemsize:
+        raise BadInput(f"scores: expected {shape} int32, got {len(data)} bytes")
+    return np.frombuffer(data, dtype=_UNITS).reshape(shape)
+
+
+def spec_to(spec: ModelSpec) -> pb.DescribeResponse:
+    clahe = spec.input.clahe
+    return pb.DescribeResponse(
+        model=str(spec.ref),
+        kind=spec.kind.value,
+        input=pb.InputSpec(
+            size=spec.input.size,
+            channels=spec.input.channels,
+            dtype=_DTYPES[spec.input.dtype],
+            mean=spec.input.mean,
+            std=spec.input.std,
+            clahe=pb.Clahe(clip_limit=clahe.clip_limit, grid=clahe.grid) if clahe else None,
+        ),
+        classes=spec.classes,
+        sha256=spec.sha256,
+        engine=spec.engine,
+    )
+
+
+def spec_from(message: pb.DescribeResponse) -> ModelSpec:
+    given = message.input
+    return ModelSpec(
+        ref=ModelRef.parse(message.model),
+        kind=ModelKind(message.kind),
+        input=InputSpec(
+            size=given.size,
+            channels=given.channels,
+            dtype=known("tiles dtype", _DTYPES_BACK, given.dtype),
+            mean=tuple(given.mean),
+            std=tuple(given.std),
+            clahe=Clahe(given.clahe.clip_limit, given.clahe.grid) if given.HasField("clahe") else None,
+        ),
+        classes=tuple(message.classes),
+        sha256=message.sha256,
+        engine=message.engine,
+    )

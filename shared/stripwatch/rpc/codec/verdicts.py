@@ -1,0 +1,161 @@
+"""Verdicts and alarms as protobuf."""
+
+from __future__ import annotations
+
+from stripwatch.domain.defect import Defect
+from stripwatch.domain.recipe import Disposition, Role
+from stripwatch.domain.verdict import Alarm, CameraAccount, Loss, LossReason, StripVerdict
+from stripwatch.rpc.codec.frames import (
+    SIDES,
+    box_from,
+    box_to,
+    ranges_from,
+    ranges_to,
+    run_from,
+    run_to,
+    side_from,
+)
+from stripwatch.rpc.codec.wire import known, parse
+from stripwatch.rpc.v1 import verdict_pb2 as pb
+
+_DISPOSITIONS = {
+    Disposition.ACCEPT: pb.DISPOSITION_ACCEPT,
+    Disposition.REVIEW: pb.DISPOSITION_REVIEW,
+    Disposition.REJECT: pb.DISPOSITION_REJECT,
+}
+_DISPOSITIONS_BACK = {int(value): key for key, value in _DISPOSITIONS.items()}
+_REASONS = {
+    LossReason.FAILED: pb.LOSS_REASON_FAILED,
+    LossReason.SHED: pb.LOSS_REASON_SHED,
+    LossReason.NEVER_SEEN: pb.LOSS_REASON_NEVER_SEEN,
+}
+_REASONS_BACK = {int(value): key for key, value in _REASONS.items()}
+
+
+def verdict_to(verdict: StripVerdict) -> pb.StripVerdict:
+    return pb.StripVerdict(
+        verdict_id=verdict.verdict_id,
+        run=run_to(verdict.run),
+        disposition=_DISPOSITIONS[verdict.disposition],
+        reasons=verdict.reasons,
+        defects=[
+            pb.Defect(
+                label=defect.label,
+                side=SIDES[defect.side],
+                box=box_to(defect.box),
+                confidence=defect.confidence,
+                anomaly=defect.anomaly,
+                tiles=defect.tiles,
+                cameras=defect.cameras,
+            )
+            for defect in verdict.defects
+        ],
+        cameras=[
+            pb.CameraAccount(
+                camera=account.camera,
+                side=SIDES[account.side],
+                expected=account.expected,
+                judged=account.judged,
+                lost=[
+                    pb.Loss(frames=ranges_to(loss.frames), reason=_REASONS[loss.reason], detail=loss.detail)
+                    for loss in account.lost
+                ],
+                ended=account.ended,
+            )
+            for account in verdict.cameras
+        ],
+        coverage=verdict.coverage,
+        inspected_mm2=verdict.inspected_mm2,
+        models=verdict.models,
+        spoke=sorted(role.value for role in verdict.spoke),
+        recipe=verdict.recipe,
+        recipe_version=verdict.recipe_version,
+        recipe_sha256=verdict.recipe_sha256,
+        partial=verdict.partial,
+        simulated=verdict.simulated,
+        started_at_ns=verdict.started_at_ns,
+        decided_at_ns=verdict.decided_at_ns,
+    )
+
+
+def verdict_from(message: pb.StripVerdict) -> StripVerdict:
+    return StripVerdict(
+        run=run_from(message.run),
+        disposition=known("disposition", _DISPOSITIONS_BACK, message.disposition),
+        reasons=tuple(message.reasons),
+        defects=tuple(
+            Defect(
+                label=defect.label,
+                side=side_from(defect.side),
+                box=box_from(defect.box),
+                confidence=defect.confidence if defect.HasField("confidence") else None,
+                anomaly=defect.anomaly if defect.HasField("anomaly") else None,
+                tiles=defect.tiles,
+                cameras=tuple(defect.cameras),
+            )
+            for defect in message.defects
+        ),
+        cameras=tuple(
+            CameraAccount(
+                camera=account.camera,
+                side=side_from(account.side),
+                expected=account.expected,
+                judged=account.judged,
+                lost=tuple(
+                    Loss(ranges_from(loss.frames), known("loss reason", _REASONS_BACK, loss.reason), loss.detail)
+                    for loss in account.lost
+                ),
+                ended=account.ended,
+            )
+            for account in message.cameras
+        ),
+        coverage=message.coverage,
+        inspected_mm2=message.inspected_mm2,
+        models=tuple(message.models),
+        spoke=frozenset(Role(role) for role in message.spoke),
+        recipe=message.recipe,
+        recipe_version=message.recipe_version,
+        recipe_sha256=message.recipe_sha256,
+        partial=message.partial,
+        simulated=message.simulated,
+        started_at_ns=message.started_at_ns,
+        decided_at_ns=message.decided_at_ns,
+    )
+
+
+def encode_verdict(verdict: StripVerdict) -> bytes:
+    return verdict_to(verdict).SerializeToString(deterministic=True)
+
+
+def decode_verdict(body: bytes) -> StripVerdict:
+    return verdict_from(parse(pb.StripVerdict, body))
+
+
+def encode_alarm(alarm: Alarm) -> bytes:
+    message = pb.Alarm(
+        run=run_to(alarm.run),
+        camera=alarm.camera,
+        index=alarm.index,
+        label=alarm.label,
+        side=SIDES[alarm.side],
+        box=box_to(alarm.box),
+        confidence=alarm.confidence,
+        anomaly=alarm.anomaly,
+        raised_at_ns=alarm.raised_at_ns,
+    )
+    return message.SerializeToString(deterministic=True)
+
+
+def decode_alarm(body: bytes) -> Alarm:
+    message = parse(pb.Alarm, body)
+    return Alarm(
+        run=run_from(message.run),
+        camera=message.camera,
+        index=message.index,
+        label=message.label,
+        side=side_from(message.side),
+        box=box_from(message.box),
+        confidence=message.confidence if message.HasField("confidence") else None,
+        anomaly=message.anomaly if message.HasField("anomaly") else None,
+        raised_at_ns=message.raised_at_ns,
+    )

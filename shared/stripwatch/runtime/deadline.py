@@ -1,0 +1,40 @@
+"""Deadlines: nested calls share one budget of time."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from stripwatch.errors import DeadlineExceeded
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A point in time (monotonic seconds) by which a piece of work must be done."""
+
+    at: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        return cls(time.monotonic() + seconds)
+
+    def left(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self.at - time.monotonic())
+
+    def check(self, what: str) -> float:
+        """Seconds left; DeadlineExceeded if there are none."""
+        left = self.left()
+        if left <= 0:
+            raise DeadlineExceeded(f"{what}: the time budget ran out")
+        return left
+
+
+def backoff(first: float = 0.05, limit: float = 2.0) -> Iterator[float]:
+    """Waits in seconds for one retry after another: doubling up to `limit`, each with full jitter."""
+    ceiling = first
+    while True:
+        yield random.uniform(first / 2, ceiling)
+        ceiling = min(limit, ceiling * 2)
