@@ -9,6 +9,7 @@ import numpy as np
 
 from stripwatch.domain.box import Box
 from stripwatch.domain.camera import Side
+from stripwatch.errors import BadInput
 from stripwatch.simulate.noise import Grey
 from stripwatch.simulate.shapes import SHAPES
 from stripwatch.simulate.texture import Texture, between
@@ -16,6 +17,9 @@ from stripwatch.simulate.texture import Texture, between
 MAX_SIZE_MM = 150.0
 VISIBLE = 56
 """From this share of the contrast on, in 1/256, a pixel counts as part of the flaw."""
+
+FULL = 384
+"""Most that a pixel of a flaw differs, in 1/256 of the contrast."""
 
 NEU_MM_PER_PX = 0.5
 _ELONGATED = ("inclusion", "scratches")
@@ -26,9 +30,10 @@ _TRIES = 40
 class Flaw:
     """A defect with its true place.
 
-    `box` is the tight box of what can be seen, in mm. `contrast` is in grey levels, negative where the flaw is the
-    other way round than its kind usually is (a bright patch, a dark scratch). `drawn_px` is the canvas that the
-    flaw was drawn on before the box was drawn tight.
+    `box` is the tight box of what can be seen, in mm. `contrast` is by how many grey levels the strongest tenth of its
+    px differ at least from the steel around; negative where the flaw is the other way round than its kind usually is
+    (a bright patch, a dark scratch). `drawn_px` is the canvas, rows and columns, that it was drawn on before its box
+    was drawn tight.
     """
 
     label: str
@@ -39,11 +44,14 @@ class Flaw:
     drawn_px: tuple[int, int]
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=32)
 def stamp(label: str, seed: int, drawn_px: tuple[int, int], mm_per_px: float) -> Grey:
     """The relief of a flaw, cut to what is visible: (rows, columns) int32, in 1/256 of its contrast; read-only."""
     rng = np.random.Generator(np.random.PCG64([seed, 4]))
     relief = SHAPES[label](rng, drawn_px, NEU_MM_PER_PX / mm_per_px)
+    strong = np.sort(np.abs(relief[np.abs(relief) >= VISIBLE]))
+    if strong.size:
+        relief = np.clip(relief * 256 // int(strong[strong.size * 9 // 10]), -FULL, FULL)
     seen = np.abs(relief) >= VISIBLE
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     if rows.size == 0:
@@ -56,7 +64,7 @@ def stamp(label: str, seed: int, drawn_px: tuple[int, int], mm_per_px: float) ->
 def draw_size(rng: np.random.Generator, label: str, min_size_mm: float, max_size_mm: float) -> tuple[float, float]:
     """Length and width in mm to draw a flaw of this kind in."""
     span = max_size_mm - min_size_mm
-    long = min_size_mm + span * float(rng.random()) ** 1.5
+    long = min_size_mm + span * between(rng, 0, 1) * between(rng, 0.4, 1)
     if label == "inclusion":
         return long, between(rng, 3.0, min(12.0, long / 2))
     if label == "scratches":
@@ -64,7 +72,7 @@ def draw_size(rng: np.random.Generator, label: str, min_size_mm: float, max_size
         if lie < 0.7:
             return long, thin
         return (thin, long) if lie < 0.82 else (long, long * between(rng, 0.35, 0.9))
-    return long, min_size_mm + span * float(rng.random()) ** 1.5
+    return long, min_size_mm + span * between(rng, 0, 1) * between(rng, 0.4, 1)
 
 
 def draw_flaw(
@@ -77,7 +85,10 @@ def draw_flaw(
     min_size_mm: float = 20.0,
     max_size_mm: float = MAX_SIZE_MM,
 ) -> Flaw:
-    """A flaw of this kind that stands out from the texture, with its box at the strip's head and edge (0, 0)."""
+    """A flaw of this kind that stands out from the texture, with its box at the strip's head and edge (0, 0).
+
+    Raises BadInput where `min_size_mm` is so few px that nothing of the kind can be seen.
+    """
     rng = np.random.Generator(np.random.PCG64([seed, 3]))
     least = min_size_mm / mm_per_px
     for attempt in range(_TRIES):
@@ -87,13 +98,15 @@ def draw_flaw(
         rows, columns = stamp(label, shape_seed, drawn_px, mm_per_px).shape
         if (max if label in _ELONGATED else min)(rows, columns) >= least:
             break
+    else:
+        raise BadInput(f"simulated flaw: expected a size that a {label} can be drawn in, got {min_size_mm} mm at least")
     box = Box(0.0, 0.0, rows * mm_per_px, columns * mm_per_px)
     return Flaw(label, side, box, shape_seed, draw_contrast(rng, label, texture), drawn_px)
 
 
 def draw_contrast(rng: np.random.Generator, label: str, texture: Texture) -> float:
-    """Grey levels by which a flaw stands out: three to seven times the texture's own contrast, within the range."""
-    strength = max(14.0, texture.contrast * between(rng, 3.0, 6.0)) * between(rng, 1.0, 1.6)
+    """Grey levels by which a flaw stands out: three to nine times the texture's contrast where 0 to 255 has room."""
+    strength = max(18.0, texture.contrast * between(rng, 3.0, 6.0)) * between(rng, 1.0, 1.6)
     reversed_ = rng.random() < {"patches": 0.2, "scratches": 0.12}.get(label, 0.0)
     bright = (label == "scratches") != reversed_
     room = 245.0 - texture.mean if bright else texture.mean - 12.0

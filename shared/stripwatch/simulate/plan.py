@@ -12,7 +12,7 @@ from stripwatch.domain.box import Box
 from stripwatch.domain.camera import Side
 from stripwatch.domain.defect import NEU_CLASSES
 from stripwatch.errors import BadInput
-from stripwatch.simulate.flaws import Flaw, draw_flaw
+from stripwatch.simulate.flaws import MAX_SIZE_MM, Flaw, draw_flaw
 from stripwatch.simulate.texture import Texture, draw_texture
 
 APART_MM = 60.0
@@ -63,8 +63,9 @@ def plan_strip(
     flaws: list[Flaw] = []
     for _ in range(count):
         flaw = place(plan, flaws, rng, sides, min_size_mm, labels)
-        if flaw is not None:
-            flaws.append(flaw)
+        if flaw is None:
+            break
+        flaws.append(flaw)
     if len(flaws) < (1 if defects is None else count):
         raise BadInput(
             f"simulated strip: expected room for {max(count, 1)} flaws of at least {min_size_mm} mm, "
@@ -99,7 +100,7 @@ def place(
                 side=side,
                 mm_per_px=step,
                 min_size_mm=min_size_mm,
-                max_size_mm=max(min_size_mm * 1.2, 150.0 * (1 - attempt / _TRIES)),
+                max_size_mm=max(min_size_mm * 1.2, MAX_SIZE_MM * (1 - attempt / _TRIES)),
             )
         rows, columns = round(flaw.box.length_mm / step), round(flaw.box.width_mm / step)
         free = (plan.shape[0] - rows - 2 * margin + 1, plan.shape[1] - columns - 2 * margin + 1)
@@ -127,6 +128,10 @@ def check(
             raise BadInput(f"simulated strip: expected {name} more than 0, got {value}")
     if defects is not None and defects < 0:
         raise BadInput(f"simulated strip: expected 0 or more defects, got {defects}")
+    length_mm, width_mm, _, min_size_mm = sizes
+    room_mm = min(length_mm, width_mm) - 2 * _EDGE_MM
+    if defects != 0 and min_size_mm > room_mm:
+        raise BadInput(f"simulated strip: expected min_size_mm at most {room_mm}, got {min_size_mm}")
     if not sides:
         raise BadInput("simulated strip: expected at least one side, got none")
     if not labels or not set(labels) <= set(NEU_CLASSES):

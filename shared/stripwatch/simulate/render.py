@@ -43,7 +43,7 @@ def render(plan: StripPlan, side: Side, x_px: int, height: int, y_px: int, width
 def exposed(grey: Grey, plan: StripPlan, side: Side, row: int, column: int, sigma: float) -> Image:
     """1/1024 grey with sensor noise added (in place), rounded to (height, width) uint8."""
     at = offsets(plan.texture.seed, side)
-    sensor = noise.window(noise.grain(0, 2), row + at[20], column + at[21], *grey.shape)
+    sensor = noise.window(noise.grain(0), row + at[20], column + at[21], *grey.shape)
     grey += sensor.astype(np.int32) * scaled(sigma)
     grey += ONE // 2
     grey >>= 10

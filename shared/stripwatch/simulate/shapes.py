@@ -34,14 +34,21 @@ def dome(shape: tuple[int, int]) -> npt.NDArray[np.float64]:
     """1 in the middle, 0 where the sides' middles are, below 0 in the corners."""
     r = (2 * np.arange(shape[0]) + 1) / shape[0] - 1
     c = (2 * np.arange(shape[1]) + 1) / shape[1] - 1
-    return np.asarray(1 - (r**4)[:, None] - (c**4)[None, :])
+    return np.asarray(1 - np.abs(r * r * r)[:, None] - np.abs(c * c * c)[None, :])
+
+
+def rim(shape: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """1 at the sides and quickly 0 away from them."""
+    r, c = (((2 * np.arange(size) + 1) / size - 1) ** 2 for size in shape)
+    r, c = r * r * r * r, c * c * c * c
+    return np.asarray(np.maximum(r[:, None], c[None, :]))
 
 
 def scatter(rng: Random, shape: tuple[int, int], count: int, clustering: float, size_px: float) -> Grey:
     """Up to `count` places inside the dome, denser where a noise field is high; (n, 2) rows and columns."""
     places = np.floor(rng.random((count, 2)) * np.array(shape)).astype(np.int32)
-    keep = dome(shape) + clustering * (field(rng, shape, size_px) - 0.3)
-    kept = keep[places[:, 0], places[:, 1]] > rng.random(count) * 0.5
+    keep = 1.5 * dome(shape) + clustering * (field(rng, shape, size_px) + 0.5 * field(rng, shape, size_px / 3) - 0.4)
+    kept = keep[places[:, 0], places[:, 1]] > rng.random(count) * 0.9
     return np.asarray(places[kept], dtype=np.int32)
 
 
@@ -51,31 +58,37 @@ def soft(mask: Mask) -> Grey:
 
 
 def crazing(rng: Random, shape: tuple[int, int], unit: float) -> Grey:
-    """A network of fine dark cracks that run mostly across the strip."""
-    per_crack = between(rng, 250, 600) * unit * unit
-    starts = scatter(rng, shape, int(shape[0] * shape[1] / per_crack) + 12, 0.5, 17 * unit)
+    """A network of fine dark cracks that run mostly across the strip, and branch."""
+    per_crack = between(rng, 110, 300) * unit * unit
+    starts = scatter(rng, shape, int(shape[0] * shape[1] / per_crack) + 12, 0.6, 17 * unit)
     cracks = np.zeros(shape, dtype=np.uint8)
-    for strength, (row, column) in zip(np.sort(rng.integers(90, 256, size=len(starts))), starts, strict=True):
-        steps = int(rng.integers(5, 20))
-        forward = rng.integers(6, 25, size=steps)  # 1/8 px
-        lean = np.cumsum(rng.integers(-7, 8, size=steps)) + rng.integers(-14, 15, size=steps)
-        if rng.random() < 0.2:
-            forward, lean = np.abs(lean) // 2 * (1 if rng.random() < 0.5 else -1), forward
-        if rng.random() < 0.5:
-            forward = -forward
-        path = np.cumsum(np.stack([forward, lean], axis=1) * unit, axis=0) + np.array([column, row]) * (1 << _SUB)
-        width = 2 if rng.random() < 0.2 and strength > 170 else 1
-        points = [np.rint(path).astype(np.int32)]
-        cv2.polylines(cracks, points, False, int(strength), max(1, round(width * unit)), cv2.LINE_AA, _SUB)
-    rough = np.clip(dome(shape) * 3, 0, 1) * field(rng, shape, 2 * unit) * 20
-    return np.rint(rough).astype(np.int32) - soft(cracks)
+    for strength, start in zip(np.sort(rng.integers(70, 256, size=len(starts))), starts, strict=True):
+        at = start[::-1] * float(1 << _SUB)
+        for _ in range(1 + int(rng.random() < 0.4)):  # a branch leaves from within its crack
+            path = at + unit * crack(rng)
+            points = [np.rint(path).astype(np.int32)]
+            cv2.polylines(cracks, points, False, int(strength), max(1, round(0.8 * unit)), cv2.LINE_AA, _SUB)
+            at = path[len(path) // 2]
+    rough = np.clip(dome(shape) * 3, 0, 1) * (field(rng, shape, 2 * unit) * 20 + field(rng, shape, 9 * unit) * 14)
+    return np.rint(rough - soft(cracks) * (1 - rim(shape))).astype(np.int32)
+
+
+def crack(rng: Random) -> npt.NDArray[np.int64]:
+    """The jagged way of one crack from its start, in 1/8 px: (steps, 2) columns and rows."""
+    steps = int(rng.integers(6, 28))
+    forward = rng.integers(4, 20, size=steps) * (1 if rng.random() < 0.5 else -1)
+    lean = rng.integers(-12, 13, size=steps) + int(rng.integers(-5, 6))
+    lean[rng.random(steps) < 0.12] *= 3
+    if rng.random() < 0.12:
+        forward, lean = lean // 2, forward
+    return np.asarray(np.cumsum(np.stack([forward, lean], axis=1), axis=0), dtype=np.int64)
 
 
 def inclusion(rng: Random, shape: tuple[int, int], unit: float) -> Grey:
     """Dark thin blotches drawn out along the strip: a chain of slivers or one ragged streak."""
     height, width = shape
     relief = np.zeros(shape, dtype=np.float64)
-    ragged = field(rng, shape, 4 * unit)
+    ragged = 0.75 * field(rng, shape, 9 * unit) + 0.5 * field(rng, shape, 2 * unit)
     columns = np.arange(width)[None, :]
     slivers = 1 if rng.random() < 0.3 else int(rng.integers(3, 10))
     for number in range(slivers):
@@ -97,26 +110,27 @@ def inclusion(rng: Random, shape: tuple[int, int], unit: float) -> Grey:
 
 
 def patches(rng: Random, shape: tuple[int, int], unit: float) -> Grey:
-    """Large blotches with ragged borders."""
-    blotch = max(9.0 * unit, min(shape) / between(rng, 6, 12))
-    score = 1.3 * dome(shape) - between(rng, 0.3, 0.6) + 0.75 * field(rng, shape, blotch)
-    score += 0.25 * field(rng, shape, 5 * unit) + 0.15 * field(rng, shape, 2 * unit)
-    score = np.where(dome(shape) > 0, score, -1.0)
-    depth = np.clip(score * 2.2, 0, 1) * (1 + 0.12 * field(rng, shape, 9 * unit))
+    """Large blotches with ragged, fading borders."""
+    blotch = min(min(shape) / between(rng, 2.0, 5.0), 33 * unit)
+    score = 1.2 * dome(shape) - between(rng, 0.2, 0.6) + 0.55 * field(rng, shape, blotch)
+    score += 0.12 * field(rng, shape, 5 * unit) + 0.12 * field(rng, shape, 2 * unit)
+    score -= 2.0 * rim(shape)
+    depth = np.clip(score * between(rng, 1.0, 2.6), 0, 1) * (1 + 0.12 * field(rng, shape, 9 * unit))
     return -np.rint(depth * 256).astype(np.int32)
 
 
 def pitted_surface(rng: Random, shape: tuple[int, int], unit: float) -> Grey:
     """A field of many small dark pits on roughened steel."""
-    per_pit = between(rng, 50, 200) * unit * unit
+    per_pit = between(rng, 22, 80) * unit * unit
     pits = np.zeros(shape, dtype=np.uint8)
-    largest = between(rng, 1.8, 4.0)
-    for row, column in scatter(rng, shape, int(shape[0] * shape[1] / per_pit) + 12, 0.8, 33 * unit):
-        radius = (0.8 + (largest - 0.8) * float(rng.random()) ** 2) * unit * (1 << _SUB)
-        axes = (max(4, round(radius)), max(4, round(radius * between(rng, 1.0, 1.9))))
+    largest = between(rng, 1.4, 3.2)
+    drawn_out = between(rng, 1.0, 2.0)
+    for row, column in scatter(rng, shape, int(shape[0] * shape[1] / per_pit) + 12, 0.6, 33 * unit):
+        radius = (0.8 + (largest - 0.8) * between(rng, 0, 1) * between(rng, 0, 1)) * unit * (1 << _SUB)
+        axes = (max(4, round(radius)), max(4, round(radius * drawn_out)))
         centre = (int(column) << _SUB, int(row) << _SUB)
         turn = int(rng.integers(-20, 21))
-        cv2.ellipse(pits, centre, axes, turn, 0, 360, int(rng.integers(130, 256)), -1, cv2.LINE_AA, _SUB)
+        cv2.ellipse(pits, centre, axes, turn, 0, 360, int(rng.integers(110, 256)), -1, cv2.LINE_AA, _SUB)
     rough = np.clip(dome(shape) * 3, 0, 1) * field(rng, shape, 2 * unit) * 24
     return np.rint(rough).astype(np.int32) - soft(pits)
 
@@ -158,9 +172,10 @@ def scratches(rng: Random, shape: tuple[int, int], unit: float) -> Grey:
         path = np.stack([side + bend, start + t * (end - start)], axis=1)
         path = path if lengthwise else path[:, ::-1]
         points = np.rint(path * (1 << _SUB)).astype(np.int32)
-        strength = np.clip(200 + 24 * np.cumsum(rng.integers(-2, 3, size=pieces)), 110, 255)
+        strength = np.clip(200 + 24 * np.cumsum(rng.integers(-2, 3, size=pieces)), 150, 255)
+        fading = np.where(rng.random(pieces) < 0.08, 0.4, np.minimum(1.0, 0.4 + 8 * t[1:] * (1 - t[:-1])))
         thickness = max(1, round(float(rng.choice([1, 1, 2, 2, 3])) * unit))
-        for begin, finish, value in zip(points[:-1], points[1:], strength, strict=True):
+        for begin, finish, value in zip(points[:-1], points[1:], strength * fading, strict=True):
             cv2.line(lines, begin.tolist(), finish.tolist(), int(value), thickness, cv2.LINE_AA, _SUB)
     halo = cv2.GaussianBlur(lines, (9, 9), 2.0).astype(np.int32)
     return np.maximum(soft(lines), halo // 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import hypot, sqrt
 
 import numpy as np
 
@@ -35,6 +36,7 @@ class Texture:
     grain_mm: float
     stretch: int
     """Which of `noise.STRETCHES` the coarser grain has."""
+    mottle: float
     streak: float
     streak_mm: float
     profile: float
@@ -48,7 +50,7 @@ class Texture:
     @property
     def contrast(self) -> float:
         """Standard deviation within a few mm, in grey levels: what a flaw has to stand out from."""
-        return float((self.grain**2 + (0.7 * self.streak) ** 2 + self.noise**2) ** 0.5)
+        return hypot(self.grain, self.mottle, 0.7 * self.streak, self.noise)
 
 
 def draw_texture(seed: int) -> Texture:
@@ -57,22 +59,23 @@ def draw_texture(seed: int) -> Texture:
     mean = between(rng, 70, 190)
     contrast = 3.0 * between(rng, 1.0, 2.6) ** 2 * min(1.0, (mean + 30) / 160)  # 3 to 20: dark steel shows less of it
     streaky = between(rng, 0.1, 0.8)
-    grain_mm = 0.5 * between(rng, 0.9, 2.0) ** 2
+    grain_mm = between(rng, 0.6, 1.7)
     return Texture(
         seed=seed,
         mean=mean,
         grain=contrast * (1 - 0.5 * streaky),
         grain_mm=grain_mm,
         stretch=int(rng.integers(0, 3)),
+        mottle=contrast * between(rng, 0.0, 0.25),
         streak=contrast * streaky * between(rng, 0.3, 0.8),
         streak_mm=between(rng, 1.0, 6.0),
-        profile=between(rng, 1.0, 7.0),
-        drift=between(rng, 0.5, 4.0),
+        profile=between(rng, 1.0, 0.08 * mean),
+        drift=between(rng, 0.5, 5.0),
         falloff=between(rng, 0.0, 0.3) * mean,
         stain=between(rng, 0.0, 2.5),
         roll=between(rng, 0.0, 0.5) * contrast,
         roll_mm=between(rng, 900.0, 2400.0),
-        noise=between(rng, 0.7, 2.0),
+        noise=between(rng, 0.5, 1.5),
     )
 
 
@@ -99,27 +102,28 @@ def healthy(
     """A window of healthy steel of a strip `columns` px wide, in 1/1024 grey: (height, width) int32."""
     at = offsets(texture.seed, side)
     grey = lit(texture, at, mm_per_px, columns, place, shape)
-    for number, (octave, stretch, share) in enumerate(grain_mix(texture, mm_per_px)):
+    for number, (octave, stretch, grey_levels) in enumerate(grain_mix(texture, mm_per_px)):
         field = noise.window(noise.grain(octave, stretch), place[0] + at[number], place[1] + at[number + 1], *shape)
-        grey += field.astype(np.int32) * scaled(texture.grain * share)
+        grey += field.astype(np.int32) * scaled(grey_levels)
     roll(grey, texture, at, mm_per_px, place)
     return grey
 
 
 @lru_cache(maxsize=64)
 def grain_mix(texture: Texture, mm_per_px: float) -> tuple[tuple[int, int, float], ...]:
-    """Octave, stretch and share of the grain's parts; the squares of the shares add up to 1."""
+    """Octave, stretch and grey levels of the parts of the grain, and of the mottling."""
     octave = noise.octave_of(texture.grain_mm / mm_per_px)
     lower = min(int(octave), len(noise.WIDTHS) - 3)
     part = octave - lower
-    parts = [
-        (lower, 0, 1.0 - 0.7 * part),
-        (lower + 1, 0, 0.5 + 0.3 * part),
-        (lower + 1, texture.stretch, 0.5),
-        (lower + 2, texture.stretch, 0.25 + 0.3 * part),
-    ]
-    total = sum(share**2 for _, _, share in parts) ** 0.5
-    return tuple((octave, stretch, share / total) for octave, stretch, share in parts)
+    parts = (
+        (lower, 0, 1.0 - 0.5 * part),
+        (lower + 1, 0, 0.4 + 0.3 * part),
+        (lower + 1, texture.stretch, 0.4),
+        (lower + 2, texture.stretch, 0.15 + 0.25 * part),
+    )
+    total = sqrt(sum(share * share for _, _, share in parts))
+    grain = tuple((level, stretch, texture.grain * share / total) for level, stretch, share in parts)
+    return *grain, (round(noise.octave_of(8.0 / mm_per_px)), 0, texture.mottle)
 
 
 def lit(
@@ -163,9 +167,7 @@ def stains(at: tuple[int, ...], first: int, count: int, column: int, width: int)
     return np.asarray(knots[:, index] + rise[:, index] * part.astype(np.int32) // STEP, dtype=np.int32)
 
 
-def across(
-    texture: Texture, at: tuple[int, ...], mm_per_px: float, columns: int, column: int, width: int
-) -> Grey:
+def across(texture: Texture, at: tuple[int, ...], mm_per_px: float, columns: int, column: int, width: int) -> Grey:
     """What does not change along the strip: the light's fall-off, cooling, and darker edges; (width,) int32."""
     y = np.arange(column, column + width)
     from_middle = (2 * y - columns) / columns  # -1 at the operator-side edge, 1 at the other

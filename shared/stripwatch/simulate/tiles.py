@@ -40,9 +40,7 @@ def flaw_tile(
     `min_visible` to 1.
     """
     plan = random_strip(rng, mm_per_px)
-    flaw = draw_flaw(
-        int(rng.integers(0, 1 << 62)), label, plan.texture, mm_per_px=mm_per_px, min_size_mm=min_size_mm
-    )
+    flaw = draw_flaw(int(rng.integers(0, 1 << 62)), label, plan.texture, mm_per_px=mm_per_px, min_size_mm=min_size_mm)
     relief = stamp(flaw.label, flaw.seed, flaw.drawn_px, mm_per_px)
     held = visible_px(np.abs(relief) >= VISIBLE, size)
     enough = np.argwhere(held >= min(min_visible, 1.0) * held.max())
