@@ -320,3 +320,29 @@ class CameraEnd(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CameraEnd: _TypeAlias = CameraEnd  # noqa: Y015
+
+@_typing.final
+class Frame(_message.Message):
+    """A frame with its pixels in one message: what a recording holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    PIXELS_FIELD_NUMBER: _builtins.int
+    pixels: _builtins.bytes
+    """in the header's encoding"""
+    @_builtins.property
+    def header(self) -> Global___FrameHeader: ...
+    def __init__(
+        self,
+        *,
+        header: Global___FrameHeader | None = ...,
+        pixels: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "pixels", b"pixels"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Frame: _TypeAlias = Frame  # noqa: Y015
