@@ -247,6 +247,9 @@ class Runs(Protocol):
     def record_end(self, entry_id: str, run: RunId, camera: str, body: bytes, frames: int, shed: int) -> Recorded:
         """Records a camera's end marker: it used `frames` indices, of which it did not send `shed`."""
 
+    def acknowledge(self, entry_ids: Sequence[str]) -> None:
+        """Acks entries of `results` that ask for nothing more: start markers, whose run `start_run` opened."""
+
     def discard(self, entry_id: str, reason: str) -> None:
         """Moves an entry of `results` that belongs nowhere to `dead`."""
 

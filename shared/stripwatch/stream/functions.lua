@@ -1,0 +1,341 @@
+#!lua name=stripwatch_@VERSION@
+
+-- Server-side steps that must be atomic. Every function declares each key it touches, and all keys of a call share
+-- the line's hash tag. Those that free memory run with allow-oom: a full Redis could otherwise never empty itself.
+--
+-- The text's hash stands in every name, so that processes of two versions share a server during an upgrade.
+--
+-- Run hash: start, pins, live, deadline, cameras, rev, last, closed, late;
+-- per camera C: end:C, frames:C, shed:C, judged:C, failed:C, inspected:C, strip:C, flag:C:INDEX, fail:C:INDEX; alarm:KEY
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local function touch(run, open, member)
+  local now = now_ms()
+  redis.call('HSET', run, 'last', now)
+  redis.call('HINCRBY', run, 'rev', 1)
+  local plan = redis.call('HMGET', run, 'live', 'deadline')
+  if plan[1] == '1' then
+    redis.call('ZADD', open, now + tonumber(plan[2]), member)
+  end
+end
+
+-- Every declared frame of every camera has an outcome: a hint, the aggregator looks closely.
+local function looks_complete(run)
+  local names = redis.call('HGET', run, 'cameras')
+  for name in string.gmatch(names, '[^,]+') do
+    local c = redis.call('HMGET', run, 'frames:' .. name, 'shed:' .. name, 'judged:' .. name, 'failed:' .. name)
+    if not c[1] then return false end
+    if (tonumber(c[3]) or 0) + (tonumber(c[4]) or 0) < tonumber(c[1]) - tonumber(c[2]) then return false end
+  end
+  return true
+end
+
+local function wake_if_complete(run, open, member)
+  if looks_complete(run) then redis.call('ZADD', open, 0, member) end
+end
+
+local function drop(stream, group, id)
+  local ours = redis.call('XACK', stream, group, id)
+  redis.call('XDEL', stream, id)
+  return ours
+end
+
+-- keys: run, open, frames, tap, tap-lease; args: member, body, live, deadline ms, camera names
+local function start_run(keys, args)
+  if redis.call('HEXISTS', keys[1], 'closed') == 1 then return redis.error_reply('CLOSED the run has its verdict') end
+  if redis.call('HEXISTS', keys[1], 'start') == 1 then return 0 end
+  redis.call('HSET', keys[1], 'start', args[2], 'live', args[3], 'deadline', args[4], 'cameras', args[5], 'rev', 0)
+  redis.call('ZADD', keys[2], '+inf', args[1])
+  touch(keys[1], keys[2], args[1])
+  redis.call('XADD', keys[3], '*', 'k', 'start', 'r', args[1], 'b', args[2])
+  if redis.call('EXISTS', keys[5]) == 1 then
+    redis.call('XADD', keys[4], '*', 'k', 'start', 'r', args[1], 'b', args[2], 'n', redis.call('HINCRBY', keys[5], 'n', 1))
+  end
+  return 1
+end
+
+-- keys: run, open, frames, tap, tap-lease; args: member, kind, body, pixels, tap limit
+local function publish(keys, args)
+  local known = redis.call('HMGET', keys[1], 'start', 'closed')
+  if not known[1] and not known[2] then return redis.error_reply('UNSTARTED the run was never started') end
+  if not known[2] then touch(keys[1], keys[2], args[1]) end
+  local id
+  if args[4] == '' then
+    id = redis.call('XADD', keys[3], '*', 'k', args[2], 'r', args[1], 'b', args[3])
+  else
+    id = redis.call('XADD', keys[3], '*', 'k', args[2], 'r', args[1], 'b', args[3], 'p', args[4])
+  end
+  if redis.call('EXISTS', keys[5]) == 1 then
+    redis.call('XADD', keys[4], 'MAXLEN', '~', args[5], '*', 'k', args[2], 'r', args[1], 'b', args[3], 'p', args[4],
+      'n', redis.call('HINCRBY', keys[5], 'n', 1))
+  end
+  return id
+end
+
+-- keys: frames, results; args: group, id, kind, member, body
+local function finish(keys, args)
+  if redis.call('XACK', keys[1], args[1], args[2]) == 0 then return 0 end
+  redis.call('XADD', keys[2], '*', 'k', args[3], 'r', args[4], 'b', args[5])
+  redis.call('XDEL', keys[1], args[2])
+  return 1
+end
+
+-- keys: origin stream, results, dead; args: group, id, reason, origin name, limit, kind, member, body ('': no result)
+local function bury(keys, args)
+  local found = redis.call('XRANGE', keys[1], args[2], args[2])
+  if redis.call('XACK', keys[1], args[1], args[2]) == 0 then return 0 end
+  local letter = {'reason', args[3], 'origin', args[4]}
+  if found[1] then
+    for _, part in ipairs(found[1][2]) do letter[#letter + 1] = part end
+  end
+  redis.call('XADD', keys[3], 'MAXLEN', '~', args[5], '*', unpack(letter))
+  if args[8] ~= '' then redis.call('XADD', keys[2], '*', 'k', args[6], 'r', args[7], 'b', args[8]) end
+  redis.call('XDEL', keys[1], args[2])
+  return 1
+end
+
+-- keys: dead, frames, results; args: letter id
+local function requeue(keys, args)
+  local found = redis.call('XRANGE', keys[1], args[1], args[1])
+  if not found[1] then return 0 end
+  local entry, origin = {}, 'frames'
+  local parts = found[1][2]
+  for i = 1, #parts, 2 do
+    if parts[i] == 'origin' then origin = parts[i + 1]
+    elseif parts[i] ~= 'reason' then entry[#entry + 1] = parts[i]; entry[#entry + 1] = parts[i + 1] end
+  end
+  if #entry > 0 then redis.call('XADD', origin == 'frames' and keys[2] or keys[3], '*', unpack(entry)) end
+  redis.call('XDEL', keys[1], args[1])
+  return #entry > 0 and 1 or 0
+end
+
+-- keys: run; args: pins
+local function pin(keys, args)
+  redis.call('HSETNX', keys[1], 'pins', args[1])
+  return redis.call('HGET', keys[1], 'pins')
+end
+
+-- keys: run, open, results, seen; args: member, group, id, camera, index, inspected, strip, flagged, failure
+local function record(keys, args)
+  local run, open, member, camera, index = keys[1], keys[2], args[1], args[4], args[5]
+  local known = redis.call('HMGET', run, 'start', 'closed')
+  if known[2] then
+    if drop(keys[3], args[2], args[3]) == 1 then redis.call('HINCRBY', run, 'late', 1) end
+    return 'late'
+  end
+  if not known[1] then return 'unknown' end
+  local fresh
+  if args[9] == '' then
+    fresh = redis.call('SETBIT', keys[4], index, 1) == 0
+    if fresh then
+      redis.call('HINCRBY', run, 'judged:' .. camera, 1)
+      redis.call('HINCRBY', run, 'inspected:' .. camera, args[6])
+      redis.call('HINCRBY', run, 'strip:' .. camera, args[7])
+      if args[8] ~= '' then redis.call('HSET', run, 'flag:' .. camera .. ':' .. index, args[8]) end
+      if redis.call('HDEL', run, 'fail:' .. camera .. ':' .. index) == 1 then
+        redis.call('HINCRBY', run, 'failed:' .. camera, -1)
+      end
+    end
+  else
+    fresh = redis.call('GETBIT', keys[4], index) == 0
+      and redis.call('HSETNX', run, 'fail:' .. camera .. ':' .. index, args[9]) == 1
+    if fresh then redis.call('HINCRBY', run, 'failed:' .. camera, 1) end
+  end
+  if fresh then touch(run, open, member) end
+  local c = redis.call('HMGET', run, 'frames:' .. camera, 'shed:' .. camera, 'judged:' .. camera, 'failed:' .. camera)
+  if c[1] and (tonumber(c[3]) or 0) + (tonumber(c[4]) or 0) >= tonumber(c[1]) - tonumber(c[2]) then
+    wake_if_complete(run, open, member)
+  end
+  drop(keys[3], args[2], args[3])
+  return fresh and 'new' or 'repeat'
+end
+
+-- keys: run, open, results; args: member, group, id, camera, body, frames, shed
+local function record_end(keys, args)
+  local run, open = keys[1], keys[2]
+  local known = redis.call('HMGET', run, 'start', 'closed')
+  if known[2] then
+    drop(keys[3], args[2], args[3])
+    return 'late'
+  end
+  if not known[1] then return 'unknown' end
+  local fresh = redis.call('HSETNX', run, 'end:' .. args[4], args[5]) == 1
+  if fresh then
+    redis.call('HSET', run, 'frames:' .. args[4], args[6], 'shed:' .. args[4], args[7])
+    touch(run, open, args[1])
+  end
+  wake_if_complete(run, open, args[1])
+  drop(keys[3], args[2], args[3])
+  return fresh and 'new' or 'repeat'
+end
+
+-- keys: results; args: group, ids...
+local function acknowledge(keys, args)
+  for i = 2, #args do drop(keys[1], args[1], args[i]) end
+  return 1
+end
+
+-- keys: open; args: limit
+local function due(keys, args)
+  return redis.call('ZRANGE', keys[1], '-inf', now_ms(), 'BYSCORE', 'LIMIT', 0, args[1])
+end
+
+-- keys: open; args: member, delay ms. Never brings a run back that was closed.
+local function postpone(keys, args)
+  redis.call('ZADD', keys[1], 'XX', now_ms() + tonumber(args[2]), args[1])
+  return 1
+end
+
+-- keys: run, open, verdicts, verdict-of, seen...; args: member, rev, id, json, body, tombstone ms, keep ms
+local function close(keys, args)
+  local run = keys[1]
+  local known = redis.call('HMGET', run, 'closed', 'rev')
+  if known[1] or known[2] ~= args[2] then return 0 end
+  local entry = redis.call('XADD', keys[3], '*', 'id', args[3], 'r', args[1], 'j', args[4], 'b', args[5])
+  redis.call('HSET', keys[4], args[1], entry)
+  redis.call('ZREM', keys[2], args[1])
+  for i = 5, #keys do redis.call('UNLINK', keys[i]) end
+  redis.call('UNLINK', run)
+  redis.call('HSET', run, 'closed', entry)
+  redis.call('PEXPIRE', run, args[6])
+  local old = redis.call('XRANGE', keys[3], '-', now_ms() - tonumber(args[7]), 'COUNT', 100)
+  for _, expired in ipairs(old) do
+    redis.call('HDEL', keys[4], expired[2][4])
+    redis.call('XDEL', keys[3], expired[1])
+  end
+  return 1
+end
+
+-- keys: run, alarms; args: key, id, member, json, body, limit
+local function alarm(keys, args)
+  if redis.call('HEXISTS', keys[1], 'start') == 0 then return 0 end
+  if redis.call('HSETNX', keys[1], 'alarm:' .. args[1], args[2]) == 0 then return 0 end
+  redis.call('XADD', keys[2], '*', 'id', args[2], 'r', args[3], 'j', args[4], 'b', args[5])
+  local beyond = redis.call('XLEN', keys[2]) - tonumber(args[6])
+  if beyond > 0 then
+    for _, old in ipairs(redis.call('XRANGE', keys[2], '-', '+', 'COUNT', beyond)) do
+      redis.call('XDEL', keys[2], old[1])
+    end
+  end
+  return 1
+end
+
+-- keys: any streams; the id of each one's oldest entry, '' where it is empty
+local function oldest(keys, args)
+  local ids = {}
+  for i, key in ipairs(keys) do
+    local first = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
+    ids[i] = first and first[1] or ''
+  end
+  return ids
+end
+
+-- keys: sources; args: mode (live, replay), owner, ttl ms
+local function hold(keys, args)
+  local now = now_ms()
+  redis.call('ZREMRANGEBYSCORE', keys[1], '-inf', now)
+  local mine = args[1] .. ':' .. args[2]
+  for _, other in ipairs(redis.call('ZRANGE', keys[1], 0, -1)) do
+    local mode = string.match(other, '^[^:]+')
+    if other ~= mine and (mode == 'replay' or args[1] == 'replay') then return other end
+  end
+  redis.call('ZADD', keys[1], now + tonumber(args[3]), mine)
+  return ''
+end
+
+-- keys: tap-lease, tap; args: owner, ttl ms
+local function lease(keys, args)
+  local owner = redis.call('HGET', keys[1], 'owner')
+  if owner and owner ~= args[1] then return owner end
+  if not owner then
+    redis.call('UNLINK', keys[2])
+    redis.call('HSET', keys[1], 'owner', args[1], 'n', 0)
+  end
+  redis.call('PEXPIRE', keys[1], args[2])
+  return ''
+end
+
+-- keys: tap-lease, tap; args: owner
+local function unlease(keys, args)
+  if redis.call('HGET', keys[1], 'owner') == args[1] then redis.call('UNLINK', keys[1], keys[2]) end
+  return 1
+end
+
+-- keys: stream; args: group, consumer. Pending entries keep a consumer in its group: deleting it would lose them.
+local function leave(keys, args)
+  if #redis.call('XPENDING', keys[1], args[1], '-', '+', 1, args[2]) > 0 then return 0 end
+  redis.call('XGROUP', 'DELCONSUMER', keys[1], args[1], args[2])
+  return 1
+end
+
+-- keys: stream; args: group, ids...; how often each entry was handed out, this time included
+local function deliveries(keys, args)
+  local counts = {}
+  for i = 2, #args do
+    local pending = redis.call('XPENDING', keys[1], args[1], args[i], args[i], 1)[1]
+    counts[#counts + 1] = pending and pending[4] or 1
+  end
+  return counts
+end
+
+-- keys: stream; args: group, consumer, ids...; restarts the idle time of those that are still the consumer's
+local function keep(keys, args)
+  for i = 3, #args do
+    local pending = redis.call('XPENDING', keys[1], args[1], args[i], args[i], 1)[1]
+    if pending and pending[2] == args[2] then
+      redis.call('XCLAIM', keys[1], args[1], args[2], 0, args[i], 'JUSTID')
+    end
+  end
+  return 1
+end
+
+-- keys: stream; args: group, consumer, heir, ids...; anyone may claim them at once, and this delivery does not count
+local function hand_back(keys, args)
+  for i = 4, #args do
+    local pending = redis.call('XPENDING', keys[1], args[1], args[i], args[i], 1)[1]
+    if pending and pending[2] == args[2] then
+      redis.call('XCLAIM', keys[1], args[1], args[3], 0, args[i], 'IDLE', 2147483647,
+        'RETRYCOUNT', math.max(0, pending[4] - 1), 'JUSTID')
+    end
+  end
+  return 1
+end
+
+-- keys: stream; args: group; entries waiting, entries pending, age of the oldest in ms
+local function backlog(keys, args)
+  local first = redis.call('XRANGE', keys[1], '-', '+', 'COUNT', 1)[1]
+  local age = first and math.max(0, now_ms() - tonumber(string.match(first[1], '^%d+'))) or 0
+  return {redis.call('XLEN', keys[1]), redis.call('XPENDING', keys[1], args[1])[1], age}
+end
+
+local function register(name, callback, flags)
+  redis.register_function{function_name = 'sw_@VERSION@_' .. name, callback = callback, flags = flags}
+end
+
+register('start_run', start_run, {})
+register('publish', publish, {})
+register('finish', finish, {'allow-oom'})
+register('bury', bury, {'allow-oom'})
+register('requeue', requeue, {})
+register('pin', pin, {'allow-oom'})
+register('record', record, {'allow-oom'})
+register('record_end', record_end, {'allow-oom'})
+register('acknowledge', acknowledge, {'allow-oom'})
+register('due', due, {'no-writes'})
+register('postpone', postpone, {'allow-oom'})
+register('close', close, {'allow-oom'})
+register('alarm', alarm, {'allow-oom'})
+register('now', function() return now_ms() end, {'no-writes'})
+register('oldest', oldest, {'no-writes'})
+register('keep', keep, {'allow-oom'})
+register('hand_back', hand_back, {'allow-oom'})
+register('deliveries', deliveries, {'no-writes'})
+register('backlog', backlog, {'no-writes'})
+register('hold', hold, {'allow-oom'})
+register('lease', lease, {})
+register('unlease', unlease, {'allow-oom'})
+register('leave', leave, {'allow-oom'})

@@ -1,0 +1,88 @@
+"""What one line holds, behind one lock: every port method is one atomic step, as on Redis."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from stripwatch.domain.frame import RunId
+from stripwatch.ports import Event, LineState, Outgoing
+from stripwatch.stream.memory.log import Log, now_ms
+from stripwatch.stream.memory.queue import MemoryQueue
+
+NEVER = float("inf")
+
+
+@dataclass
+class CameraRecord:
+    """One camera of an open run."""
+
+    end: bytes = b""
+    frames: int | None = None
+    shed: int = 0
+    judged: set[int] = field(default_factory=set)
+    failed: dict[int, str] = field(default_factory=dict)
+    inspected_mm2: int = 0
+    strip_mm2: int = 0
+
+    def looks_complete(self) -> bool:
+        return self.frames is not None and len(self.judged) + len(self.failed) >= self.frames - self.shed
+
+
+@dataclass
+class RunRecord:
+    """One run, open or remembered (`closed`)."""
+
+    start: bytes
+    live: bool
+    deadline_ms: int
+    cameras: dict[str, CameraRecord]
+    pins: bytes = b""
+    revision: int = 0
+    last_ms: int = 0
+    closed: str = ""
+    late: int = 0
+    flagged: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    alarms: set[str] = field(default_factory=set)
+
+    def camera(self, name: str) -> CameraRecord:
+        return self.cameras.setdefault(name, CameraRecord())
+
+
+class LineMemory:
+    """Streams and runs of one line."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Condition(threading.RLock())
+        self.frames = MemoryQueue(Log(self.lock))
+        self.results = MemoryQueue(Log(self.lock))
+        self.runs: dict[RunId, RunRecord] = {}
+        self.open: dict[RunId, float] = {}
+        self.verdicts: Log[Event] = Log(self.lock)
+        self.verdict_of: dict[RunId, str] = {}
+        self.alarms: Log[Event] = Log(self.lock)
+        self.tap: Log[tuple[int, Outgoing]] = Log(self.lock)
+        self.tap_owner = ""
+        self.tap_until = 0
+        self.tap_number = 0
+        self.dead: Log[tuple[str, str, Outgoing]] = Log(self.lock)
+        self.sources: dict[str, int] = {}
+        self.state = LineState.RUNNING
+        self.beats: dict[tuple[str, str], int] = {}
+
+    def touch(self, run: RunId) -> None:
+        record = self.runs[run]
+        record.last_ms = now_ms()
+        record.revision += 1
+        if record.live:
+            self.open[run] = record.last_ms + record.deadline_ms
+
+    def wake_if_complete(self, run: RunId) -> None:
+        if all(camera.looks_complete() for camera in self.runs[run].cameras.values()):
+            self.open[run] = 0
+
+    def append_frame(self, entry: Outgoing) -> None:
+        self.frames.log.append(entry)
+        if self.tap_owner and self.tap_until > now_ms():
+            self.tap_number += 1
+            self.tap.append((self.tap_number, entry))

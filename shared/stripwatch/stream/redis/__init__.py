@@ -1,0 +1,5 @@
+"""The stream ports on Redis 7.0 or newer: one server, Sentinel behind an address, or a Cluster."""
+
+from stripwatch.stream.redis.line import RedisStream
+
+__all__ = ["RedisStream"]

@@ -1,0 +1,37 @@
+"""Stream entries as Redis returns them, made into ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stripwatch.ports import Entry, Event, Kind, Published
+from stripwatch.stream.keys import run_of
+
+
+def entry(line: str, raw: Any, deliveries: int = 1) -> Entry:
+    """One entry of `frames`, `results`, `tap` or `dead`."""
+    identity, given = raw
+    return Entry(
+        id=identity.decode(),
+        kind=Kind(given[b"k"].decode()),
+        run=run_of(line, given[b"r"].decode()),
+        body=given[b"b"],
+        pixels=given.get(b"p", b""),
+        deliveries=deliveries,
+    )
+
+
+def published(line: str, raw: Any) -> Published:
+    """One entry of `verdicts` or `alarms`."""
+    identity, given = raw
+    event = Event(given[b"id"].decode(), run_of(line, given[b"r"].decode()), given[b"j"], given[b"b"])
+    return Published(identity.decode(), event)
+
+
+def milliseconds(entry_id: str) -> int:
+    return int(entry_id.partition("-")[0])
+
+
+def order(entry_id: str) -> tuple[int, int]:
+    first, _, second = entry_id.partition("-")
+    return int(first), int(second or 0)

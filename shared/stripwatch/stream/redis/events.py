@@ -1,0 +1,71 @@
+"""Verdicts and alarms for those who follow them, on Redis."""
+
+from __future__ import annotations
+
+from stripwatch.domain.frame import RunId
+from stripwatch.errors import CursorLost, StripwatchError
+from stripwatch.ports import Published
+from stripwatch.stream.cursor import checked
+from stripwatch.stream.keys import Keys, member
+from stripwatch.stream.redis.client import Client
+from stripwatch.stream.redis.entries import order, published
+
+
+class RedisEvents:
+    """`verdicts` or `alarms` of one line."""
+
+    def __init__(self, client: Client, line: str, key: str) -> None:
+        self._client = client
+        self._line = line
+        self._key = key
+
+    def since(self, cursor: str, count: int, block_ms: int) -> list[Published]:
+        after = checked(cursor)
+        self._check_place(after)
+        block: list[str | int] = ["BLOCK", min(block_ms, int(self._client.timeout_s * 800))] if block_ms > 0 else []
+        answer = self._client.do("XREAD", "COUNT", count, *block, "STREAMS", self._key, after)
+        return [published(self._line, raw) for raw in answer[0][1]] if answer else []
+
+    def latest(self) -> str:
+        return self._span()[1]
+
+    def page(self, before: str, count: int) -> list[Published]:
+        end = f"({checked(before)}" if before else "+"
+        answer = self._client.do("XREVRANGE", self._key, end, "-", "COUNT", count)
+        return [published(self._line, raw) for raw in answer]
+
+    def _span(self) -> tuple[str, str]:
+        """The newest id ever removed, and the newest id ever given."""
+        try:
+            info = self._client.do("XINFO STREAM", self._key)
+        except StripwatchError as error:
+            if "no such key" not in str(error):
+                raise
+            return "0-0", "0-0"
+        return info["max-deleted-entry-id"].decode(), info["last-generated-id"].decode()
+
+    def _check_place(self, after: str) -> None:
+        if order(after) == (0, 0):
+            return
+        removed, last = self._span()
+        if order(after) > order(last):
+            raise CursorLost(
+                f"{self._key}: cursor {after} lies beyond the stream's last id {last}: was the server replaced?"
+            )
+        if order(after) < order(removed):
+            raise CursorLost(f"{self._key}: events after cursor {after} were trimmed away, up to {removed}")
+
+
+class RedisVerdicts(RedisEvents):
+    """Verdicts, also by run."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        super().__init__(client, keys.line, keys.verdicts)
+        self._keys = keys
+
+    def of(self, run: RunId) -> Published | None:
+        found = self._client.do("HGET", self._keys.verdict_of, member(run))
+        if found is None:
+            return None
+        answer = self._client.do("XRANGE", self._keys.verdicts, found, found)
+        return published(self._line, answer[0]) if answer else None

@@ -1,0 +1,141 @@
+"""Open runs and how they end, on Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stripwatch.domain.frame import RunId
+from stripwatch.ports import CameraState, Event, Record, Recorded, RunState
+from stripwatch.stream.keys import RESULTS_GROUP, Keys, member, run_of
+from stripwatch.stream.redis.client import Call, Client, Part
+from stripwatch.stream.redis.entries import milliseconds
+from stripwatch.stream.redis.work import DEAD_ENTRIES
+
+ALARM_ENTRIES = 10_000
+TOMBSTONE_MS = 7 * 24 * 3600 * 1000
+"""How long a closed run is remembered, so that its late frames are known for what they are."""
+VERDICT_MS = 90 * 24 * 3600 * 1000
+"""How long verdicts are kept."""
+
+
+class RedisRuns:
+    """The state of runs: any replica of the aggregator may work on any of them."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+
+    def record(self, records: Sequence[Record]) -> list[Recorded]:
+        keys = self._keys
+        calls: list[Call] = [
+            (
+                "record",
+                [keys.run(one.run), keys.open, keys.results, keys.seen(one.run, one.camera)],
+                [
+                    *(member(one.run), RESULTS_GROUP, one.id, one.camera, one.index),
+                    *(one.inspected_mm2, one.strip_mm2, one.flagged, one.failure),
+                ],
+            )
+            for one in records
+        ]
+        return [Recorded(answer.decode()) for answer in self._client.call_all(calls)]
+
+    def record_end(self, entry_id: str, run: RunId, camera: str, body: bytes, frames: int, shed: int) -> Recorded:
+        keys = [self._keys.run(run), self._keys.open, self._keys.results]
+        args: list[Part] = [member(run), RESULTS_GROUP, entry_id, camera, body, frames, shed]
+        return Recorded(self._client.call("record_end", keys, args).decode())
+
+    def acknowledge(self, entry_ids: Sequence[str]) -> None:
+        if entry_ids:
+            self._client.call("acknowledge", [self._keys.results], [RESULTS_GROUP, *entry_ids])
+
+    def discard(self, entry_id: str, reason: str) -> None:
+        keys = [self._keys.results, self._keys.results, self._keys.dead]
+        self._client.call("bury", keys, [RESULTS_GROUP, entry_id, reason, "results", DEAD_ENTRIES, "", "", ""])
+
+    def due(self, limit: int) -> list[RunId]:
+        answer = self._client.call("due", [self._keys.open], [limit])
+        return [run_of(self._keys.line, name.decode()) for name in answer]
+
+    def postpone(self, run: RunId, delay_ms: int) -> None:
+        self._client.call("postpone", [self._keys.open], [member(run), delay_ms])
+
+    def state(self, run: RunId) -> RunState | None:
+        key = self._keys.run(run)
+        wanted = ("start", "pins", "live", "deadline", "cameras", "rev", "last", "closed")
+        start, pins, live, deadline, cameras, revision, last, closed = self._client.do("HMGET", key, *wanted)
+        if start is None or closed is not None:
+            return None
+        names = cameras.decode().split(",")
+        ends, flagged, failures, areas = self._scan(key)
+        oldest = self._client.call("oldest", [self._keys.frames, self._keys.results], [])
+        return RunState(
+            run=run,
+            revision=int(revision),
+            start=start,
+            pins=pins or b"",
+            live=live == b"1",
+            idle_ms=max(0, self._client.now_ms(self._keys.open) - int(last)),
+            deadline_ms=int(deadline),
+            busy=any(one and milliseconds(one.decode()) <= int(last) for one in oldest),
+            cameras={
+                name: CameraState(
+                    end=ends.get(name, b""),
+                    judged=self._client.do("GET", self._keys.seen(run, name)) or b"",
+                    inspected_mm2=areas.get(("inspected", name), 0),
+                    strip_mm2=areas.get(("strip", name), 0),
+                )
+                for name in {*names, *ends, *(name for _, name in areas)}
+            },
+            flagged=tuple(flagged),
+            failures=failures,
+        )
+
+    def _scan(
+        self, key: str
+    ) -> tuple[dict[str, bytes], list[bytes], dict[tuple[str, int], str], dict[tuple[str, str], int]]:
+        """Ends, flagged records, failures and areas of a run, read in pieces: one big read would stop the server."""
+        ends: dict[str, bytes] = {}
+        flagged: dict[bytes, bytes] = {}
+        failures: dict[tuple[str, int], str] = {}
+        areas: dict[tuple[str, str], int] = {}
+        cursor = 0
+        while True:
+            cursor, parts = self._client.do("HSCAN", key, cursor, "COUNT", 500)
+            for field, value in parts.items():
+                what, _, rest = field.decode().partition(":")
+                if what == "end":
+                    ends[rest] = value
+                elif what == "flag":
+                    flagged[field] = value
+                elif what == "fail":
+                    camera, _, index = rest.rpartition(":")
+                    failures[camera, int(index)] = value.decode()
+                elif what in ("inspected", "strip"):
+                    areas[what, rest] = int(value)
+            if int(cursor) == 0:
+                return ends, [flagged[field] for field in sorted(flagged)], failures, areas
+
+    def close(self, run: RunId, revision: int, verdict: Event) -> bool:
+        keys = self._keys
+        cameras = self._client.do("HGET", keys.run(run), "cameras")
+        if cameras is None:
+            return False
+        seen = [keys.seen(run, name) for name in cameras.decode().split(",")]
+        return bool(
+            self._client.call(
+                "close",
+                [keys.run(run), keys.open, keys.verdicts, keys.verdict_of, *seen],
+                [member(run), revision, verdict.event_id, verdict.json, verdict.body, TOMBSTONE_MS, VERDICT_MS],
+            )
+        )
+
+    def alarm(self, key: str, alarm: Event) -> bool:
+        args: list[Part] = [key, alarm.event_id, member(alarm.run), alarm.json, alarm.body, ALARM_ENTRIES]
+        return bool(self._client.call("alarm", [self._keys.run(alarm.run), self._keys.alarms], args))
+
+    def open_runs(self) -> list[RunId]:
+        return [run_of(self._keys.line, name.decode()) for name in self._client.do("ZRANGE", self._keys.open, 0, -1)]
+
+    def late(self, run: RunId) -> int:
+        return int(self._client.do("HGET", self._keys.run(run), "late") or 0)

@@ -1,0 +1,65 @@
+"""The side of a line where frames come in, on Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stripwatch.domain.frame import RunId
+from stripwatch.errors import Conflict
+from stripwatch.ports import LineState, MemoryUse, Outgoing
+from stripwatch.stream.keys import Keys, member
+from stripwatch.stream.redis.client import Call, Client, Part
+
+TAP_ENTRIES = 4096
+"""Entries kept for a recorder that falls behind; one that falls further behind fails its recording."""
+
+
+class RedisSource:
+    """Starts runs and publishes their frames."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+
+    def _run_keys(self, run: RunId) -> list[str]:
+        keys = self._keys
+        return [keys.run(run), keys.open, keys.frames, keys.tap, keys.tap_lease]
+
+    def start_run(self, run: RunId, body: bytes, *, cameras: Sequence[str], live: bool, deadline_ms: int) -> bool:
+        args: list[Part] = [member(run), body, int(live), deadline_ms, ",".join(cameras)]
+        return bool(self._client.call("start_run", self._run_keys(run), args))
+
+    def publish(self, entries: Sequence[Outgoing]) -> None:
+        calls: list[Call] = [
+            (
+                "publish",
+                self._run_keys(entry.run),
+                [member(entry.run), entry.kind.value, entry.body, entry.pixels, TAP_ENTRIES],
+            )
+            for entry in entries
+        ]
+        self._client.call_all(calls)
+
+    def memory(self) -> MemoryUse:
+        info = self._client.server_info("memory", self._keys.frames)
+        return MemoryUse(int(info["used_memory"]), int(info["maxmemory"]))
+
+    def hold(self, owner: str, *, live: bool, ttl_ms: int) -> None:
+        mode = "live" if live else "replay"
+        other = self._client.call("hold", [self._keys.sources], [mode, owner, ttl_ms]).decode()
+        if other:
+            held, _, who = other.partition(":")
+            raise Conflict(f"line {self._keys.line} is held by a {held} source ({who}); a {mode} source has to wait")
+
+    def release(self, owner: str) -> None:
+        self._client.do("ZREM", self._keys.sources, f"live:{owner}", f"replay:{owner}")
+
+    def state(self) -> LineState:
+        value = self._client.do("GET", self._keys.state)
+        return LineState(value.decode()) if value else LineState.RUNNING
+
+    def set_state(self, state: LineState) -> None:
+        if state is LineState.RUNNING:
+            self._client.do("DEL", self._keys.state)
+        else:
+            self._client.do("SET", self._keys.state, state.value)

@@ -1,0 +1,42 @@
+"""What the preprocessing worker does with frames, on Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stripwatch.domain.frame import RunId
+from stripwatch.ports import Done, RunInfo
+from stripwatch.stream.keys import FRAMES_GROUP, Keys, member
+from stripwatch.stream.redis.client import Client, Part
+
+DEAD_ENTRIES = 10_000
+"""Dead letters kept; the oldest go first."""
+
+
+class RedisWork:
+    """Outcomes of frames, and the pins of their runs."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+
+    def finish(self, done: Sequence[Done]) -> int:
+        keys = [self._keys.frames, self._keys.results]
+        answers = self._client.call_all(
+            [("finish", keys, [FRAMES_GROUP, one.id, one.kind.value, member(one.run), one.body]) for one in done]
+        )
+        return sum(int(answer) for answer in answers)
+
+    def bury(self, done: Done, reason: str) -> bool:
+        keys = [self._keys.frames, self._keys.results, self._keys.dead]
+        letter: list[Part] = [FRAMES_GROUP, done.id, reason, "frames", DEAD_ENTRIES]
+        args = [*letter, done.kind.value, member(done.run), done.body]
+        return bool(self._client.call("bury", keys, args))
+
+    def info(self, run: RunId) -> RunInfo:
+        start, pins, closed = self._client.do("HMGET", self._keys.run(run), "start", "pins", "closed")
+        return RunInfo(start or b"", pins or b"", closed is not None)
+
+    def pin(self, run: RunId, pins: bytes) -> bytes:
+        answer: bytes = self._client.call("pin", [self._keys.run(run)], [pins])
+        return answer
