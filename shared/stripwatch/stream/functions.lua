@@ -76,15 +76,21 @@ local function publish(keys, args)
   return id
 end
 
--- keys: frames, results; args: group, id, kind, member, body
+-- A result on its way is news of its run: the deadline of idle time must not fire before it is recorded.
+local function stir(run)
+  if redis.call('HEXISTS', run, 'start') == 1 then redis.call('HSET', run, 'last', now_ms()) end
+end
+
+-- keys: frames, results, run; args: group, id, kind, member, body
 local function finish(keys, args)
   if redis.call('XACK', keys[1], args[1], args[2]) == 0 then return 0 end
+  stir(keys[3])
   redis.call('XADD', keys[2], '*', 'k', args[3], 'r', args[4], 'b', args[5])
   redis.call('XDEL', keys[1], args[2])
   return 1
 end
 
--- keys: origin stream, results, dead; args: group, id, reason, origin name, limit, kind, member, body ('': no result)
+-- keys: origin stream, results, dead, run; args: group, id, reason, origin name, limit, kind, member, body ('': no result)
 local function bury(keys, args)
   local found = redis.call('XRANGE', keys[1], args[2], args[2])
   if redis.call('XACK', keys[1], args[1], args[2]) == 0 then return 0 end
@@ -93,7 +99,10 @@ local function bury(keys, args)
     for _, part in ipairs(found[1][2]) do letter[#letter + 1] = part end
   end
   redis.call('XADD', keys[3], 'MAXLEN', '~', args[5], '*', unpack(letter))
-  if args[8] ~= '' then redis.call('XADD', keys[2], '*', 'k', args[6], 'r', args[7], 'b', args[8]) end
+  if args[8] ~= '' then
+    stir(keys[4])
+    redis.call('XADD', keys[2], '*', 'k', args[6], 'r', args[7], 'b', args[8])
+  end
   redis.call('XDEL', keys[1], args[2])
   return 1
 end

@@ -77,6 +77,11 @@ class LineMemory:
         if record.live:
             self.open[run] = record.last_ms + record.deadline_ms
 
+    def stir(self, run: RunId) -> None:
+        """A result on its way is news of its run."""
+        if run in self.runs and not self.runs[run].closed:
+            self.runs[run].last_ms = now_ms()
+
     def wake_if_complete(self, run: RunId) -> None:
         if all(camera.looks_complete() for camera in self.runs[run].cameras.values()):
             self.open[run] = 0

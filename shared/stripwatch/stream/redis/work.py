@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from stripwatch.domain.frame import RunId
 from stripwatch.ports import Done, RunInfo
 from stripwatch.stream.keys import FRAMES_GROUP, Keys, member
-from stripwatch.stream.redis.client import Client, Part
+from stripwatch.stream.redis.client import Call, Client, Part
 
 DEAD_ENTRIES = 10_000
 """Dead letters kept; the oldest go first."""
@@ -21,14 +21,20 @@ class RedisWork:
         self._keys = keys
 
     def finish(self, done: Sequence[Done]) -> int:
-        keys = [self._keys.frames, self._keys.results]
-        answers = self._client.call_all(
-            [("finish", keys, [FRAMES_GROUP, one.id, one.kind.value, member(one.run), one.body]) for one in done]
-        )
+        keys = self._keys
+        calls: list[Call] = [
+            (
+                "finish",
+                [keys.frames, keys.results, keys.run(one.run)],
+                [FRAMES_GROUP, one.id, one.kind.value, member(one.run), one.body],
+            )
+            for one in done
+        ]
+        answers = self._client.call_all(calls)
         return sum(int(answer) for answer in answers)
 
     def bury(self, done: Done, reason: str) -> bool:
-        keys = [self._keys.frames, self._keys.results, self._keys.dead]
+        keys = [self._keys.frames, self._keys.results, self._keys.dead, self._keys.run(done.run)]
         letter: list[Part] = [FRAMES_GROUP, done.id, reason, "frames", DEAD_ENTRIES]
         args = [*letter, done.kind.value, member(done.run), done.body]
         return bool(self._client.call("bury", keys, args))
