@@ -1,0 +1,72 @@
+# The only commands: CI, pre-commit and people call these.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+SOURCES = shared services tests benchmarks
+TESTS ?= tests
+WEIGHTS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types contracts protos protos-check schemas manifests train paper-recipe bench golden lock clean system
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# Two stamps: the demo needs neither torch nor the tools of development.
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,train,dev]'
+	@touch $@
+
+setup: $(VENV)/.dev ## Virtual environment with everything for development
+
+demo: $(VENV)/.demo ## Three simulated strips through the whole pipeline; FRAMES=folder takes your own images
+	$(BIN)/stripwatch demo $(if $(FRAMES),--frames '$(FRAMES)')
+
+test: $(VENV)/.dev ## All tests, the pipeline over real processes included; TESTS=path for some
+	$(BIN)/pytest $(TESTS)
+
+lint: $(VENV)/.dev ## Style, Dockerfiles and YAML
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/yamllint --strict .
+	$(BIN)/hadolint deploy/Dockerfile
+
+types: $(VENV)/.dev ## mypy, strict
+	$(BIN)/mypy
+
+contracts: $(VENV)/.dev ## Who may import whom
+	$(BIN)/lint-imports
+
+protos: $(VENV)/.dev ## Generated code from protos/
+	PATH="$(abspath $(BIN)):$$PATH" PYTHON=$(BIN)/python protos/generate.sh
+
+protos-check: protos ## Fails if the committed generated code is not what protos/ gives
+	git diff --exit-code -- shared/stripwatch/rpc/v1
+
+manifests: $(VENV)/.dev ## Validates the compose file and the Kubernetes base
+	$(BIN)/pytest tests/unit/test_manifests.py
+
+train: $(VENV)/.dev ## Trains the shipped models again; WEIGHTS=file.npz instead of the hub
+	$(BIN)/python -m stripwatch_train defaults $(if $(WEIGHTS),--weights '$(WEIGHTS)')
+
+paper-recipe: $(VENV)/.dev ## The paper's classifier over five seeds; WEIGHTS=file.npz instead of the hub
+	$(BIN)/python -m stripwatch_train paper $(if $(WEIGHTS),--weights '$(WEIGHTS)')
+
+bench: $(VENV)/.dev ## Acceptance strips through the running pipeline; writes benchmarks/results
+	$(BIN)/python benchmarks/acceptance.py
+
+lock: $(VENV)/.dev ## Writes constraints.txt from what is installed
+	$(BIN)/pip list --format=freeze --exclude-editable | sed 's/+cpu$$//' | grep -vE '^(pip|setuptools|wheel|stripwatch)==' > constraints.txt
+
+system: ## Debian packages that let the tests cover more: Redis 7.0 beside the embedded 8.2
+	apt-get install -y --no-install-recommends redis-server
+
+clean: ## Removes caches and what the demo wrote
+	rm -rf var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
