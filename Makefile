@@ -65,8 +65,13 @@ bench: $(VENV)/.dev ## Acceptance strips through the running pipeline; writes be
 lock: $(VENV)/.dev ## Writes constraints.txt from what is installed
 	$(BIN)/pip list --format=freeze --exclude-editable | sed 's/+cpu$$//' | grep -vE '^(pip|setuptools|wheel|stripwatch)==' > constraints.txt
 
-system: ## Debian packages that let the tests cover more: Redis 7.0 beside the embedded 8.2
-	apt-get install -y --no-install-recommends redis-server
+# Only what is missing, and only where apt can be used.
+system: ## Debian packages the full tests use: Redis 7.0 beside the embedded 8.2, kubectl, docker-compose
+	@missing=""; \
+	for pair in redis-server:redis-server kubectl:kubernetes-client docker-compose:docker-compose; do \
+	  command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair#*:}"; \
+	done; \
+	if [ -n "$$missing" ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; fi
 
 clean: ## Removes caches and what the demo wrote
 	rm -rf var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
