@@ -69,10 +69,11 @@ def load(cls: type[S], **overrides: Any) -> S:
     try:
         return cls(**given)
     except ValidationError as error:
+        secrets = {name for name, field in cls.model_fields.items() if field.annotation is SecretStr}
         problems = []
         for problem in error.errors():
             name = PREFIX + "_".join(str(part) for part in problem["loc"][:1]).upper()
-            got = "" if "redis_url" in problem["loc"] else f", got {problem['input']!r}"
+            got = "" if secrets.intersection(problem["loc"]) else f", got {problem['input']!r}"
             problems.append(f"{name}: {problem['msg']}{got}")
         raise SettingsInvalid("; ".join(problems)) from None
 

@@ -1,0 +1,1 @@
+"""Brings frames from cameras, files, recordings or the simulator onto a line."""

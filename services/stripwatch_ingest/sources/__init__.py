@@ -1,0 +1,1 @@
+"""Sources of frames: a folder of images, a video file or camera address, a recording, the simulator."""

@@ -1,0 +1,101 @@
+"""What is on its way into the stream: runs' starts, frames and ends, in order, gone only when the stream took them."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Mapping
+
+from stripwatch.domain.frame import RunId
+from stripwatch.domain.strip import RunStart
+from stripwatch.errors import Conflict
+from stripwatch.feed.rules import FeedRules
+from stripwatch.ports import Kind, Outgoing, Source
+from stripwatch.rpc.codec.frames import encode_start
+
+log = logging.getLogger(__name__)
+
+
+class Outbox:
+    """Sends in batches. A batch that failed half-way goes out whole again: repeats of a frame are harmless."""
+
+    def __init__(self, source: Source, rules: FeedRules) -> None:
+        self._source = source
+        self._rules = rules
+        self._entries: deque[Outgoing] = deque()
+        self._started: dict[RunId, RunStart] = {}
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def put(self, entry: Outgoing, start: RunStart | None = None) -> None:
+        """Adds an entry; with a run's start marker comes the start itself."""
+        if start is not None:
+            self._started[start.run] = start
+        self._entries.append(entry)
+        self.bytes += len(entry.pixels)
+
+    def waiting(self) -> Mapping[str, int]:
+        """How many entries of each kind wait."""
+        kinds = [entry.kind.value for entry in self._entries]
+        return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+
+    def settled(self, run: RunId) -> bool:
+        """Whether nothing of the run waits; if so, it is forgotten."""
+        if any(entry.run == run for entry in self._entries):
+            return False
+        self._started.pop(run, None)
+        return True
+
+    def send(self) -> None:
+        """Sends one batch, or one run's start. StreamUnavailable or StreamFull: it still waits.
+
+        Conflict: the run was closed before it began here; all of it is dropped.
+        """
+        head = self._entries[0]
+        if head.kind is Kind.START:
+            self._start(head)
+            self._drop(1)
+            return
+        batch: list[Outgoing] = []
+        size = 0
+        for entry in self._entries:
+            size += len(entry.pixels)
+            full = len(batch) >= self._rules.batch_frames or (batch and size > self._rules.batch_bytes)
+            if entry.kind is Kind.START or full:
+                break
+            batch.append(entry)
+        try:
+            self._source.publish(batch)
+        except Conflict:
+            self._reopen(batch)
+            self._source.publish(batch)
+        self._drop(len(batch))
+
+    def _start(self, entry: Outgoing) -> None:
+        start = self._started[entry.run]
+        try:
+            fresh = self._source.start_run(
+                entry.run,
+                entry.body,
+                cameras=[camera.name for camera in start.cameras],
+                live=start.live,
+                deadline_ms=round(self._rules.run_deadline_s * 1000),
+            )
+        except Conflict as error:
+            self._entries = deque(other for other in self._entries if other.run != entry.run)
+            self.bytes = sum(len(other.pixels) for other in self._entries)
+            raise Conflict(f"run {entry.run} has its verdict already ({error}); another pass is another run") from error
+        if not fresh:
+            log.info("run is open already, going on with it", extra={"run": str(entry.run)})
+
+    def _reopen(self, batch: list[Outgoing]) -> None:
+        """The stream came back without runs that it had taken: starts them anew, what was lost shows as gaps."""
+        for run in dict.fromkeys(entry.run for entry in batch):
+            log.warning("the stream does not know the run any more, starting it again", extra={"run": str(run)})
+            self._start(Outgoing(Kind.START, run, encode_start(self._started[run])))
+
+    def _drop(self, count: int) -> None:
+        for _ in range(count):
+            self.bytes -= len(self._entries.popleft().pixels)

@@ -1,0 +1,167 @@
+"""Sends runs into a line: within its byte budget, and with every frame that is held back declared."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from stripwatch.domain.frame import Frame, RunId
+from stripwatch.domain.strip import CameraEnd, RunStart
+from stripwatch.errors import BadInput, StreamFull, StreamUnavailable
+from stripwatch.feed.account import RunAccount
+from stripwatch.feed.gate import AWAY, FULL, STOPPED, Gate
+from stripwatch.feed.outbox import Outbox
+from stripwatch.feed.rules import FeedRules
+from stripwatch.ports import Kind, LineStream, Outgoing
+from stripwatch.rpc.codec.frames import encode_end, encode_header, encode_start
+from stripwatch.runtime.deadline import Deadline, backoff
+from stripwatch.runtime.lifecycle import Lifecycle
+
+log = logging.getLogger(__name__)
+
+_TELL_EVERY_S = 2.0
+
+
+class Publisher:
+    """One source's way into a line.
+
+    A live source is never made to wait: what the stream does not take is kept in a bounded buffer, and the newest
+    frames are shed beyond it, as ranges with a reason in the camera's end. A replay waits instead. Starts and ends
+    are never given up before `close` has tried for as long as a run may be idle.
+    """
+
+    def __init__(
+        self,
+        line: LineStream,
+        rules: FeedRules,
+        lifecycle: Lifecycle,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._line = line.line
+        self._rules = rules
+        self._lifecycle = lifecycle
+        self._clock = clock
+        self._gate = Gate(line.source, rules, clock)
+        self._outbox = Outbox(line.source, rules)
+        self._accounts: dict[RunId, RunAccount] = {}
+        self._flushed_at = -1e9
+        self._trouble = ""
+        self._waits = backoff(limit=1.0)
+        self._not_before = -1e9
+        self._holding = ""
+        self._told_at = -1e9
+        self.sent = 0
+        self.shed = 0
+
+    def start(self, start: RunStart) -> bool:
+        """Opens a run; waits while the line is draining. False if told to stop meanwhile."""
+        if self._gate.draining():
+            log.info("line is draining, no new run starts", extra={"line": self._line})
+            self.flush()
+        while self._gate.draining():
+            if not self._lifecycle.sleep(0.1):
+                return False
+        self._accounts[start.run] = RunAccount(start)
+        self._outbox.put(Outgoing(Kind.START, start.run, encode_start(start)), start)
+        self._push()
+        return True
+
+    def frame(self, frame: Frame) -> None:
+        """Sends a frame, or declares it shed."""
+        header = frame.header
+        camera = self._account(header.run).camera(header.camera)
+        reason = self._why_not(len(frame.pixels)) if self._rules.live else self._wait_for_room()
+        if reason:
+            camera.held_back(header.index, reason)
+            self.shed += 1
+        else:
+            camera.took(header.index)
+            self._outbox.put(Outgoing(Kind.FRAME, header.run, encode_header(header), frame.pixels))
+            self.sent += 1
+        if len(self._outbox) >= self._rules.batch_frames or self._clock() - self._flushed_at >= self._rules.batch_s:
+            self._push()
+
+    def end(self, end: CameraEnd) -> None:
+        """Ends a camera; what was held back here is added to what the source declares."""
+        account = self._account(end.run)
+        self._put_end(account.end(end))
+        self._push()
+        for run in [run for run, other in self._accounts.items() if other.complete and self._outbox.settled(run)]:
+            del self._accounts[run]
+
+    def flush(self) -> bool:
+        """Sends what waits; False if the stream did not take all of it (or not long ago did not)."""
+        if self._clock() < self._not_before:
+            return not len(self._outbox)
+        try:
+            while len(self._outbox):
+                self._outbox.send()
+        except (StreamUnavailable, StreamFull) as trouble:
+            if not self._trouble:
+                log.warning("the stream takes nothing", extra={"line": self._line, "reason": str(trouble)})
+            self._trouble = FULL if isinstance(trouble, StreamFull) else AWAY
+            self._not_before = self._clock() + next(self._waits)
+            return False
+        if self._trouble:
+            log.info("the stream takes frames again", extra={"line": self._line})
+            self._trouble, self._waits = "", backoff(limit=1.0)
+        self._flushed_at = self._clock()
+        return True
+
+    def close(self, patience_s: float) -> None:
+        """Declares runs in progress as cut short and delivers all that waits; StreamUnavailable names what is left."""
+        for account in self._accounts.values():
+            for end in account.cut_short():
+                self._put_end(end)
+        deadline = Deadline.after(min(patience_s, self._rules.run_deadline_s))
+        while not self.flush():
+            if not deadline.left():
+                left = ", ".join(f"{count} {kind}" for kind, count in self._outbox.waiting().items())
+                raise StreamUnavailable(f"line {self._line}: {self._trouble}, these were not delivered: {left}")
+            time.sleep(0.02)
+        self._accounts.clear()
+
+    def _account(self, run: RunId) -> RunAccount:
+        try:
+            return self._accounts[run]
+        except KeyError:
+            raise BadInput(f"run {run}: expected its start before its frames and ends") from None
+
+    def _put_end(self, end: CameraEnd) -> None:
+        self._outbox.put(Outgoing(Kind.END, end.run, encode_end(end)))
+
+    def _push(self) -> None:
+        """A live source tries once, a replay until the stream took it all or it is told to stop."""
+        while not self.flush() and not self._rules.live:
+            if not self._lifecycle.sleep(max(0.0, self._not_before - self._clock())):
+                return
+
+    def _why_not(self, size: int) -> str:
+        """Why a live frame of that many bytes cannot go out now; empty if it can."""
+        if self._clock() >= self._not_before:
+            reason = self._gate.reason()
+            if reason:
+                return self._hold(reason)
+        if self._outbox.bytes + size > self._rules.buffer_bytes:
+            return self._hold(self._trouble or FULL)
+        return self._hold("")
+
+    def _wait_for_room(self) -> str:
+        """Waits until frames may go out; a reason only when told to stop meanwhile."""
+        waits = backoff(limit=0.5)
+        while reason := self._gate.reason():
+            self._hold(reason)
+            self._push()
+            if not self._lifecycle.sleep(next(waits)):
+                return STOPPED
+        return self._hold("")
+
+    def _hold(self, reason: str) -> str:
+        if reason != self._holding:
+            action = "shedding frames" if self._rules.live else "waiting"
+            log.info(
+                action if reason else "going on", extra={"reason": reason or "room again", "gate": str(self._gate)}
+            )
+            self._holding = reason
+        return reason
