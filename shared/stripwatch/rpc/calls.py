@@ -1,0 +1,80 @@
+"""What surrounds every call to our own servicers: known errors become their status, and calls in flight are counted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import grpc
+
+from stripwatch.errors import StripwatchError
+from stripwatch.rpc.status import abort
+
+log = logging.getLogger(__name__)
+
+_OURS = "/stripwatch."
+Handler = grpc.RpcMethodHandler[Any, Any]
+
+
+class Calls(grpc.ServerInterceptor[Any, Any]):
+    """Wraps unary and server-streaming methods of stripwatch's services; health and reflection stay as they are."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._unary = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Unary calls now in a handler. Streams are not counted: they end when the client or the server goes."""
+        return self._unary
+
+    def intercept_service(
+        self, continuation: Callable[[Any], Any], handler_call_details: grpc.HandlerCallDetails
+    ) -> Any:
+        handler = continuation(handler_call_details)
+        if handler is None or not handler_call_details.method.startswith(_OURS):
+            return handler
+        codecs = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(self._one(handler.unary_unary), **codecs)
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(_many(handler.unary_stream), **codecs)
+        return handler
+
+    def _one(self, inner: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[[Any, grpc.ServicerContext], Any]:
+        def answer(request: Any, context: grpc.ServicerContext) -> Any:
+            with self._lock:
+                self._unary += 1
+            try:
+                return inner(request, context)
+            except Exception as error:
+                _refuse(context, error)
+            finally:
+                with self._lock:
+                    self._unary -= 1
+
+        return answer
+
+
+def _many(
+    inner: Callable[[Any, grpc.ServicerContext], Iterator[Any]],
+) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
+    def answers(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        try:
+            yield from inner(request, context)
+        except Exception as error:
+            _refuse(context, error)
+
+    return answers
+
+
+def _refuse(context: grpc.ServicerContext, error: Exception) -> NoReturn:
+    if isinstance(error, StripwatchError):
+        abort(context, error)
+    log.exception("a call failed by a fault of ours")
+    abort(context, StripwatchError(f"fault in the service: {type(error).__name__}"))

@@ -1,0 +1,124 @@
+"""The model services as their caller sees them: `ports.Scorer` over gRPC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+
+from stripwatch.domain.model import ModelKind, ModelSpec
+from stripwatch.domain.recipe import Role
+from stripwatch.errors import BadInput, PeerUnavailable
+from stripwatch.ports import Tiles
+from stripwatch.rpc import health
+from stripwatch.rpc.channel import open_channel
+from stripwatch.rpc.codec.models import spec_from, tiles_to, units_from
+from stripwatch.rpc.status import error_of
+from stripwatch.rpc.v1 import model_pb2 as pb
+from stripwatch.rpc.v1 import model_pb2_grpc as pb_grpc
+
+SERVICES = {
+    Role.CLASSIFIER: "stripwatch.rpc.v1.Classifier",
+    Role.ANOMALY: "stripwatch.rpc.v1.AnomalyScorer",
+}
+
+
+class RemoteScorer:
+    """One model service. Opens its connections by itself and keeps them; every call has its time limit.
+
+    Raises what the service answered, as the same class that the service raised; PeerUnavailable if it does not.
+    """
+
+    def __init__(self, role: Role, address: str) -> None:
+        self.role = role
+        self.address = address
+        self._peer = f"{role.value} at {address}"
+        self._channel = open_channel(address)
+        self._classifier = pb_grpc.ClassifierStub(self._channel)
+        self._anomaly = pb_grpc.AnomalyScorerStub(self._channel)
+
+    def describe(self, model: str, timeout_s: float) -> ModelSpec:
+        stub = self._classifier if self.role is Role.CLASSIFIER else self._anomaly
+        try:
+            answer = stub.Describe(pb.DescribeRequest(model=model), timeout=timeout_s)
+        except (grpc.RpcError, ValueError) as error:
+            _raise(self._peer, error)
+        try:
+            spec = spec_from(answer)
+        except (BadInput, ValueError) as error:
+            raise PeerUnavailable(f"{self._peer}: it described {model} in a way we do not know: {error}") from error
+        if spec.kind is not ModelKind(self.role.value):
+            raise PeerUnavailable(f"{self._peer}: expected {model} to be of kind {self.role.value}, got {spec.kind}")
+        return spec
+
+    def submit(self, spec: ModelSpec, tiles: Tiles, timeout_s: float) -> RemotePending:
+        """Sends (N, channels, size, size) tiles off; does not wait: failures come out of `result`."""
+        model, message = str(spec.ref), tiles_to(tiles)
+        try:
+            call: Any = (
+                self._classifier.Classify.future(pb.ClassifyRequest(model=model, tiles=message), timeout=timeout_s)
+                if self.role is Role.CLASSIFIER
+                else self._anomaly.Score.future(pb.ScoreRequest(model=model, tiles=message), timeout=timeout_s)
+            )
+        except (grpc.RpcError, ValueError) as error:
+            _raise(self._peer, error)
+        return RemotePending(self._peer, spec, len(tiles), call)
+
+    def ready(self, timeout_s: float) -> str | None:
+        """None if the service says that it is ready, otherwise why not."""
+        status = health.status_on(self._channel, timeout_s, SERVICES[self.role])
+        return None if status == health.SERVING else f"{self._peer}: {status}"
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePending:
+    """A batch of `count` tiles on its way to `peer`."""
+
+    peer: str
+    spec: ModelSpec
+    count: int
+    call: Any
+
+    def done(self) -> bool:
+        return bool(self.call.done())
+
+    def cancel(self) -> None:
+        self.call.cancel()
+
+    def result(self) -> npt.NDArray[np.int32]:
+        try:
+            answer = self.call.result()
+        except (grpc.RpcError, grpc.FutureCancelledError, ValueError) as error:
+            _raise(self.peer, error)
+        return self._units(answer)
+
+    def _units(self, answer: pb.ClassifyResponse | pb.ScoreResponse) -> npt.NDArray[np.int32]:
+        """(count, classes) or (count,) scores; an answer to something else than we asked counts as none."""
+        if isinstance(answer, pb.ClassifyResponse):
+            shape: tuple[int, ...] = (answer.count, answer.classes)
+            expected: tuple[int, ...] = (self.count, len(self.spec.classes))
+            data = answer.probabilities
+        else:
+            shape, expected, data = (answer.count,), (self.count,), answer.scores
+        if answer.model != str(self.spec.ref) or shape != expected:
+            raise PeerUnavailable(
+                f"{self.peer}: expected {expected} scores of {self.spec.ref}, got {shape} of {answer.model!r}"
+            )
+        try:
+            return units_from(data, expected)
+        except BadInput as error:
+            raise PeerUnavailable(f"{self.peer}: {error}") from error
+
+
+def _raise(peer: str, error: Exception) -> NoReturn:
+    if isinstance(error, grpc.FutureCancelledError):
+        raise PeerUnavailable(f"{peer}: the call was cancelled") from error
+    if isinstance(error, grpc.RpcError):
+        raise error_of(peer, error) from error
+    raise PeerUnavailable(f"{peer}: {error}") from error  # gRPC's ValueError: the channel is closed

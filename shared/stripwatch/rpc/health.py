@@ -1,0 +1,36 @@
+"""What a server says of its own health."""
+
+from __future__ import annotations
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from stripwatch.rpc.channel import open_channel
+
+SERVING = "SERVING"
+NOT_SERVING = "NOT_SERVING"
+UNKNOWN = "SERVICE_UNKNOWN"
+"""The server answers but has no such service."""
+UNREACHABLE = "UNREACHABLE"
+
+
+def status(address: str, timeout_s: float, service: str = "") -> str:
+    """SERVING, NOT_SERVING, SERVICE_UNKNOWN or UNREACHABLE; never raises."""
+    with open_channel(address) as channel:
+        return status_on(channel, timeout_s, service)
+
+
+def status_on(channel: grpc.Channel, timeout_s: float, service: str = "") -> str:
+    """Like `status`, over an open channel; waits for the connection up to `timeout_s`."""
+    request = health_pb2.HealthCheckRequest(service=service)
+    try:
+        answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout_s, wait_for_ready=True)
+    except grpc.RpcError as error:
+        found = isinstance(error, grpc.Call) and error.code() in (
+            grpc.StatusCode.NOT_FOUND,
+            grpc.StatusCode.UNIMPLEMENTED,
+        )
+        return UNKNOWN if found else UNREACHABLE
+    except ValueError:  # the channel is closed
+        return UNREACHABLE
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))

@@ -1,0 +1,77 @@
+"""Errors over gRPC, both ways: each class's status code, and a trailer that names the class for our own clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NoReturn
+
+import grpc
+
+from stripwatch.errors import (
+    BadInput,
+    Conflict,
+    CursorLost,
+    DeadlineExceeded,
+    NotFound,
+    Overloaded,
+    PeerUnavailable,
+    StripwatchError,
+)
+
+RETRY_AFTER = "retry-after-ms"
+ERROR_CLASS = "stripwatch-error"
+_DETAIL_CHARS = 2_000
+"""Details travel in a header: a longer text could exceed the peer's limit and hide the error."""
+
+
+def _family(root: type[StripwatchError]) -> Iterator[type[StripwatchError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from _family(child)
+
+
+CLASSES: dict[str, type[StripwatchError]] = {cls.__name__: cls for cls in _family(StripwatchError)}
+
+_BY_CODE: dict[grpc.StatusCode, type[StripwatchError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: BadInput,
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.FAILED_PRECONDITION: Conflict,
+    grpc.StatusCode.UNIMPLEMENTED: Conflict,
+    grpc.StatusCode.OUT_OF_RANGE: CursorLost,
+    grpc.StatusCode.UNAVAILABLE: PeerUnavailable,
+    grpc.StatusCode.CANCELLED: PeerUnavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
+}
+"""For servers that name no class: other software's, and gRPC itself."""
+
+
+def code_of(error: StripwatchError) -> grpc.StatusCode:
+    return grpc.StatusCode[error.grpc_status]
+
+
+def abort(context: grpc.ServicerContext, error: StripwatchError) -> NoReturn:
+    """Ends the call with the error's status; Overloaded says in the trailer `retry-after-ms` when to try again."""
+    trailers = [(ERROR_CLASS, type(error).__name__)]
+    if isinstance(error, Overloaded):
+        trailers.append((RETRY_AFTER, str(max(1, round(error.retry_after_s * 1000)))))
+    context.set_trailing_metadata(tuple(trailers))
+    context.abort(code_of(error), str(error)[:_DETAIL_CHARS])
+    raise error  # abort never returns; its stub does not say so
+
+
+def error_of(peer: str, failure: grpc.RpcError) -> StripwatchError:
+    """The error that a failed call to `peer` stands for."""
+    if not isinstance(failure, grpc.Call):
+        return PeerUnavailable(f"{peer}: {failure or type(failure).__name__}")
+    code = failure.code()
+    trailers = {key: str(value) for key, value in failure.trailing_metadata() or ()}
+    message = f"{peer}: {failure.details() or code.name}"
+    named = CLASSES.get(trailers.get(ERROR_CLASS, ""))
+    if named is None and code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in message:
+        return BadInput(message)  # gRPC's own word for a message over its limit: no retry will help
+    cls = named or _BY_CODE.get(code, StripwatchError)
+    if issubclass(cls, Overloaded):
+        hint = trailers.get(RETRY_AFTER, "")
+        return cls(message, retry_after_s=int(hint) / 1000) if hint.isdecimal() else cls(message)
+    return cls(message)
