@@ -1,0 +1,61 @@
+"""`python -m stripwatch_aggregator`: reads settings, builds clients, runs until SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+
+from stripwatch.errors import StripwatchError
+from stripwatch.rpc.server import GrpcServer
+from stripwatch.rpc.v1.verdict_pb2_grpc import add_VerdictsServicer_to_server
+from stripwatch.runtime import logging, settings
+from stripwatch.runtime.lifecycle import Lifecycle, main
+from stripwatch.stream import connect
+from stripwatch_aggregator.service import Aggregate
+from stripwatch_aggregator.settings import AggregatorSettings
+from stripwatch_aggregator.verdicts import SERVICE, VerdictsService
+
+UNARY_WORKERS = 8
+
+
+def run() -> None:
+    given = settings.load(AggregatorSettings)
+    logging.configure("aggregator", given.log_level, given.log_format)
+    lifecycle = Lifecycle()
+    lifecycle.listen()
+    stream = connect(given.redis_url.get_secret_value(), timeout_s=given.redis_timeout_seconds)
+
+    def ready() -> str | None:
+        try:
+            stream.ping()
+        except StripwatchError as error:
+            return str(error)
+        return None
+
+    server = GrpcServer(
+        given.health_host,
+        given.health_port,
+        max_workers=given.max_watchers + UNARY_WORKERS,
+        connection_age_s=None,
+        ready=ready,
+    )
+    verdicts = VerdictsService(stream, given.lines, given.max_watchers, lambda: lifecycle.running)
+    server.add(add_VerdictsServicer_to_server, verdicts, SERVICE)
+    server.start()
+    who = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    workers = [
+        threading.Thread(target=Aggregate(stream, line, given, lifecycle, who).run, name=f"aggregate-{line}")
+        for line in given.lines
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    server.stop(given.drain_seconds)
+    stream.close()
+
+
+if __name__ == "__main__":
+    main(run)

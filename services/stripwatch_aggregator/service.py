@@ -1,0 +1,207 @@
+"""The aggregator of one line: results in, alarms and verdicts out."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from stripwatch.domain.frame import RunId
+from stripwatch.domain.result import FrameResult, Outcome
+from stripwatch.domain.verdict import StripVerdict
+from stripwatch.errors import BadInput, Overloaded, StripwatchError, Unavailable
+from stripwatch.ports import Entry, Kind, LineStream, Record, Recorded, RunState, Stream
+from stripwatch.rpc.codec.frames import decode_end
+from stripwatch.rpc.codec.results import decode_result
+from stripwatch.runtime.deadline import backoff
+from stripwatch.runtime.lifecycle import Lifecycle
+from stripwatch_aggregator.account import Ledger, account, shed_frames
+from stripwatch_aggregator.alarms import alarms_of
+from stripwatch_aggregator.decide import decide
+from stripwatch_aggregator.event import alarm_event, alarm_key, verdict_event
+from stripwatch_aggregator.keep import what_to_keep
+from stripwatch_aggregator.memo import Memo
+from stripwatch_aggregator.settings import AggregatorSettings
+
+log = logging.getLogger(__name__)
+
+STAGE = "aggregator"
+BLOCK_MS = 100
+BEAT_EVERY_S = 2.0
+BEAT_TTL_MS = 10_000
+RUNS_AT_ONCE = 16
+LOOK_AGAIN_MS = 1_000
+
+
+class Aggregate:
+    """Records every frame's outcome, raises alarms, and closes each run with one verdict.
+
+    Any number of these may work on a line: every effect is idempotent, entries are acked with or after their effect,
+    and a run is closed in one step that refuses if it changed meanwhile. What one leaves undone another picks up.
+    """
+
+    def __init__(self, stream: Stream, line: str, settings: AggregatorSettings, lifecycle: Lifecycle, who: str) -> None:
+        self._stream = stream
+        self._name = line
+        self._settings = settings
+        self._lifecycle = lifecycle
+        self._who = who
+        self._claim_at = 0.0
+        self._beat_at = 0.0
+
+    def run(self) -> None:
+        """Works until told to stop; waits out a stream that does not answer, whatever was in hand comes again."""
+        waits = backoff()
+        while self._lifecycle.running:
+            try:
+                line = self._stream.line(self._name)
+                memo = Memo(line.work)
+                while self._lifecycle.running:
+                    self.step(line, memo)
+                    waits = backoff()
+                line.results.leave(self._who)
+            except (Unavailable, Overloaded) as error:
+                log.warning("line %s: %s; trying again", self._name, error)
+                self._lifecycle.sleep(next(waits))
+
+    def step(self, line: LineStream, memo: Memo) -> None:
+        """One round: beat, take, record, conclude."""
+        self.beat(line)
+        self.record(line, memo, self.take(line))
+        self.conclude(line, memo)
+
+    def beat(self, line: LineStream) -> None:
+        if time.monotonic() >= self._beat_at:
+            self._beat_at = time.monotonic() + BEAT_EVERY_S
+            line.beats.beat(STAGE, self._who, BEAT_TTL_MS)
+
+    def take(self, line: LineStream) -> list[Entry]:
+        """New results, and now and then those that another aggregator left behind."""
+        entries = line.results.read(self._who, self._settings.batch, BLOCK_MS)
+        if time.monotonic() >= self._claim_at:
+            idle = self._settings.claim_idle_seconds
+            entries += line.results.claim(self._who, round(idle * 1000), self._settings.batch)
+            self._claim_at = time.monotonic() + idle / 4
+        return entries
+
+    def record(self, line: LineStream, memo: Memo, entries: list[Entry]) -> None:
+        """Every entry finds its place: in its run's state, or in `dead` with the reason."""
+        records: list[Record] = []
+        ends: list[Entry] = []
+        for entry in entries:
+            if entry.kind is Kind.RESULT:
+                try:
+                    result = _result(entry)
+                except BadInput as error:
+                    line.runs.discard(entry.id, str(error))
+                    continue
+                # Before the result is acked: an alarm raised twice is one alarm, one never raised would be lost.
+                self.alarm(line, memo, result)
+                records.append(_record(entry, result, memo))
+            elif entry.kind is Kind.END:
+                ends.append(entry)
+            elif entry.kind is not Kind.START:
+                line.runs.discard(entry.id, f"expected a result or a marker, got a {entry.kind}")
+        if records:
+            for one, recorded in zip(records, line.runs.record(records), strict=True):
+                self._tell(line, one.id, one.run, recorded)
+        for entry in ends:
+            self.record_end(line, entry)
+        starts = [entry.id for entry in entries if entry.kind is Kind.START]
+        if starts:
+            line.runs.acknowledge(starts)
+
+    def alarm(self, line: LineStream, memo: Memo, result: FrameResult) -> None:
+        known = memo.of(result.header.run)
+        if result.outcome is not Outcome.JUDGED or known.rules is None:
+            return
+        for alarm in alarms_of(result, known.rules, time.time_ns()):
+            key = alarm_key(alarm)
+            if key not in known.raised:
+                if line.runs.alarm(key, alarm_event(alarm)):
+                    log.info("%s: %s at %.1f m, %s", alarm.run, alarm.label, alarm.box.x_mm / 1000, alarm.side)
+                known.raised.add(key)
+
+    def record_end(self, line: LineStream, entry: Entry) -> None:
+        try:
+            end = decode_end(entry.body)
+        except BadInput as error:
+            line.runs.discard(entry.id, str(error))
+            return
+        recorded = line.runs.record_end(entry.id, entry.run, end.camera, entry.body, end.frames, shed_frames(end))
+        self._tell(line, entry.id, entry.run, recorded)
+
+    def _tell(self, line: LineStream, entry_id: str, run: RunId, recorded: Recorded) -> None:
+        if recorded is Recorded.UNKNOWN:
+            line.runs.discard(entry_id, f"run {run} is neither open nor remembered")
+            log.warning("%s: a result of a run that nobody started is in the dead stream", run)
+        elif recorded is Recorded.LATE:
+            log.warning("%s: a result came after the verdict", run)
+
+    def conclude(self, line: LineStream, memo: Memo) -> None:
+        """Closes the runs that are complete, and live ones that were idle for their deadline."""
+        for run in line.runs.due(RUNS_AT_ONCE):
+            try:
+                if self._close_if_over(line, run):
+                    memo.forget(run)
+            except (Unavailable, Overloaded):
+                raise
+            except (StripwatchError, ValueError, ArithmeticError, LookupError):
+                log.exception("%s: cannot be decided; looking again later", run)
+                line.runs.postpone(run, 10 * LOOK_AGAIN_MS)
+
+    def _close_if_over(self, line: LineStream, run: RunId) -> bool:
+        state = line.runs.state(run)
+        if state is None:
+            return True
+        ledger = account(state)
+        if not is_over(state, ledger):
+            line.runs.postpone(run, _look_again_ms(state))
+            return False
+        verdict = decide(state, ledger, time.time_ns())
+        if not line.runs.close(run, state.revision, verdict_event(verdict)):
+            return False  # closed by another, or changed: it is due again
+        log.info("%s", summary(verdict))
+        return True
+
+
+def is_over(state: RunState, ledger: Ledger) -> bool:
+    """Whether the run can be decided: complete, or live, past its deadline, and with nothing of it under way."""
+    return ledger.complete or (state.live and state.idle_ms >= state.deadline_ms and not state.busy)
+
+
+def summary(verdict: StripVerdict) -> str:
+    """The verdict in one line for a terminal."""
+    frames = sum(account.expected for account in verdict.cameras)
+    lost = frames - sum(account.judged for account in verdict.cameras)
+    found = f"{len(verdict.defects)} defect{'' if len(verdict.defects) == 1 else 's'}"
+    parts = [f"{frames} frames", *([f"{lost} lost"] if lost else []), f"coverage {verdict.coverage / 100:.2f} %", found]
+    why = f" ({verdict.reasons[0]})" if verdict.reasons else ""
+    return f"{verdict.run}: {verdict.disposition.value.upper()}{why}: {', '.join(parts)}"
+
+
+def _look_again_ms(state: RunState) -> int:
+    """When a run that is not over may be: its deadline, or soon if something of it is under way."""
+    if not state.live or state.idle_ms >= state.deadline_ms:
+        return LOOK_AGAIN_MS
+    return max(1, state.deadline_ms - state.idle_ms)
+
+
+def _result(entry: Entry) -> FrameResult:
+    result = decode_result(entry.body)
+    if result.header.run != entry.run:
+        raise BadInput(f"result: expected one of run {entry.run}, got one of {result.header.run}")
+    return result
+
+
+def _record(entry: Entry, result: FrameResult, memo: Memo) -> Record:
+    judged = result.outcome is Outcome.JUDGED
+    return Record(
+        id=entry.id,
+        run=entry.run,
+        camera=result.header.camera,
+        index=result.header.index,
+        inspected_mm2=result.inspected_mm2 if judged else 0,
+        strip_mm2=result.strip_mm2 if judged else 0,
+        flagged=what_to_keep(result, memo.of(entry.run).rules) if judged else b"",
+        failure="" if judged else result.reason or "no reason was given",
+    )
