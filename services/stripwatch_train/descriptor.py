@@ -1,0 +1,81 @@
+"""The truncated backbone that ships: one grey plane in, texture statistics out (SCIENCE.md, trial 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stripwatch.errors import ModelInvalid
+from stripwatch_train.mobilenet import IMAGENET_MEAN, IMAGENET_STD, MobileNetV2, folded
+
+STAGES = (3, 6, 10, 13)
+"""The `features` whose outputs are described; what comes after the last is cut off."""
+CHANNELS = (24, 32, 64, 96)
+DESCRIPTOR = 2 * sum(CHANNELS)
+PEAKS = CHANNELS[-2] + CHANNELS[-1]
+
+GREY_MEAN = 255 * sum(IMAGENET_MEAN) / 3
+GREY_SCALE = 1 / (255 * sum(IMAGENET_STD) / 3)
+_EPSILON = 1e-4
+
+
+class Truncated(nn.Module):
+    """`features[0..13]` with BatchNorm folded away and the three colour planes of the first convolution summed.
+
+    Summing is exact inside the tile; along its border the zeros of the padding mean a slightly other grey. The
+    network is trained further from here, so that no longer matters; what it saves is two thirds of the input.
+    """
+
+    def __init__(self, backbone: MobileNetV2) -> None:
+        super().__init__()
+        plain = MobileNetV2()
+        plain.load_state_dict(backbone.state_dict())
+        layers = folded(plain.eval()).features
+        if not isinstance(layers, nn.Sequential):
+            raise ModelInvalid("backbone: expected a sequence of features")
+        self.features = layers[: STAGES[-1] + 1]
+        first = self.features[0][0]
+        self.features[0][0] = one_plane(first)
+
+    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 1, S, S) grey 0 to 255 to (N, 432) mean and deviation of each stage, and (N, 160) peaks of the last two."""
+        x = (tiles.float() - GREY_MEAN) * GREY_SCALE
+        statistics: list[Tensor] = []
+        peaks: list[Tensor] = []
+        for number, layer in enumerate(self.features):
+            x = layer(x)
+            if number in STAGES:
+                mean = x.mean((2, 3), keepdim=True)
+                spread = torch.sqrt(((x - mean) ** 2).mean((2, 3)) + _EPSILON)
+                statistics += [mean.flatten(1), spread]
+                if number in STAGES[-2:]:
+                    peaks.append(x.amax((2, 3)))
+        return torch.cat(statistics, 1), torch.cat(peaks, 1)
+
+
+def one_plane(conv: nn.Conv2d) -> nn.Conv2d:
+    """A convolution over normalised RGB as one over normalised grey, for grey images stored as three equal planes."""
+    grey = nn.Conv2d(1, conv.out_channels, conv.kernel_size[0], conv.stride[0], 1)
+    mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+    weight = conv.weight.detach()
+    grey.weight.data.copy_((weight / (255 * std)[None, :, None, None]).sum(1, keepdim=True) / GREY_SCALE)
+    shift = (GREY_MEAN / 255 - mean) / std  # what the middle grey is in each plane
+    bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
+    if grey.bias is not None:
+        grey.bias.data.copy_(bias + (weight * shift[None, :, None, None]).sum((1, 2, 3)))
+    return grey
+
+
+def unchanged(state: Mapping[str, Tensor], origin: MobileNetV2) -> list[str]:
+    """Names of the tensors that are still the pretrained ones, as they were or folded: these must not be shipped."""
+    known = [value.numpy() for value in origin.state_dict().values()]
+    known += [value.detach().numpy() for value in Truncated(origin).state_dict().values()]
+    prints = {_print(array) for array in known if array.size > 1}
+    return [key for key, value in state.items() if value.numel() > 1 and _print(value.detach().numpy()) in prints]
+
+
+def _print(array: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> bytes:
+    return np.ascontiguousarray(array, dtype=np.float32).tobytes()
