@@ -166,6 +166,8 @@ class Work(Protocol):
 
 
 class Recorded(StrEnum):
+    """What became of an outcome that was to be recorded."""
+
     NEW = "new"
     REPEAT = "repeat"
     LATE = "late"
@@ -294,6 +296,8 @@ class EventLog(Protocol):
 
 
 class Verdicts(EventLog, Protocol):
+    """Verdicts, to follow or to look up."""
+
     def of(self, run: RunId) -> Published | None: ...
 
 
@@ -330,6 +334,8 @@ class DeadLetter:
 
 
 class Dead(Protocol):
+    """What could not be processed, with its reason and bytes."""
+
     def page(self, count: int) -> list[DeadLetter]:
         """The newest first."""
 

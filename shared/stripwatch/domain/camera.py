@@ -10,6 +10,8 @@ from stripwatch.errors import BadInput
 
 
 class Side(StrEnum):
+    """The side of the strip that a camera sees."""
+
     TOP = "top"
     BOTTOM = "bottom"
 

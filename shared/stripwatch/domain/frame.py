@@ -17,6 +17,8 @@ MAX_PIXELS = 64_000_000
 
 
 class Encoding(StrEnum):
+    """How a frame's pixels are sent."""
+
     RAW = "raw"
     """height x width bytes, one grey channel."""
     PNG = "png"

@@ -10,6 +10,8 @@ from stripwatch.errors import BadInput
 
 
 class ModelKind(StrEnum):
+    """What a model says of a tile: its class, or how unusual it is."""
+
     CLASSIFIER = "classifier"
     ANOMALY = "anomaly"
 

@@ -13,8 +13,12 @@ local function now_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
-local function touch(run, open, member)
-  local now = now_ms()
+-- An entry's own time: a server's clock may go on between the step's begin and the entry.
+local function time_of(id)
+  return tonumber(string.match(id, '^%d+'))
+end
+
+local function touch(run, open, member, now)
   redis.call('HSET', run, 'last', now)
   redis.call('HINCRBY', run, 'rev', 1)
   local plan = redis.call('HMGET', run, 'live', 'deadline')
@@ -50,8 +54,8 @@ local function start_run(keys, args)
   if redis.call('HEXISTS', keys[1], 'start') == 1 then return 0 end
   redis.call('HSET', keys[1], 'start', args[2], 'live', args[3], 'deadline', args[4], 'cameras', args[5], 'rev', 0)
   redis.call('ZADD', keys[2], '+inf', args[1])
-  touch(keys[1], keys[2], args[1])
-  redis.call('XADD', keys[3], '*', 'k', 'start', 'r', args[1], 'b', args[2])
+  local id = redis.call('XADD', keys[3], '*', 'k', 'start', 'r', args[1], 'b', args[2])
+  touch(keys[1], keys[2], args[1], time_of(id))
   if redis.call('EXISTS', keys[5]) == 1 then
     redis.call('XADD', keys[4], '*', 'k', 'start', 'r', args[1], 'b', args[2], 'n', redis.call('HINCRBY', keys[5], 'n', 1))
   end
@@ -62,13 +66,13 @@ end
 local function publish(keys, args)
   local known = redis.call('HMGET', keys[1], 'start', 'closed')
   if not known[1] and not known[2] then return redis.error_reply('UNSTARTED the run was never started') end
-  if not known[2] then touch(keys[1], keys[2], args[1]) end
   local id
   if args[4] == '' then
     id = redis.call('XADD', keys[3], '*', 'k', args[2], 'r', args[1], 'b', args[3])
   else
     id = redis.call('XADD', keys[3], '*', 'k', args[2], 'r', args[1], 'b', args[3], 'p', args[4])
   end
+  if not known[2] then touch(keys[1], keys[2], args[1], time_of(id)) end
   if redis.call('EXISTS', keys[5]) == 1 then
     redis.call('XADD', keys[4], 'MAXLEN', '~', args[5], '*', 'k', args[2], 'r', args[1], 'b', args[3], 'p', args[4],
       'n', redis.call('HINCRBY', keys[5], 'n', 1))
@@ -77,15 +81,14 @@ local function publish(keys, args)
 end
 
 -- A result on its way is news of its run: the deadline of idle time must not fire before it is recorded.
-local function stir(run)
-  if redis.call('HEXISTS', run, 'start') == 1 then redis.call('HSET', run, 'last', now_ms()) end
+local function stir(run, id)
+  if redis.call('HEXISTS', run, 'start') == 1 then redis.call('HSET', run, 'last', time_of(id)) end
 end
 
 -- keys: frames, results, run; args: group, id, kind, member, body
 local function finish(keys, args)
   if redis.call('XACK', keys[1], args[1], args[2]) == 0 then return 0 end
-  stir(keys[3])
-  redis.call('XADD', keys[2], '*', 'k', args[3], 'r', args[4], 'b', args[5])
+  stir(keys[3], redis.call('XADD', keys[2], '*', 'k', args[3], 'r', args[4], 'b', args[5]))
   redis.call('XDEL', keys[1], args[2])
   return 1
 end
@@ -100,8 +103,7 @@ local function bury(keys, args)
   end
   redis.call('XADD', keys[3], 'MAXLEN', '~', args[5], '*', unpack(letter))
   if args[8] ~= '' then
-    stir(keys[4])
-    redis.call('XADD', keys[2], '*', 'k', args[6], 'r', args[7], 'b', args[8])
+    stir(keys[4], redis.call('XADD', keys[2], '*', 'k', args[6], 'r', args[7], 'b', args[8]))
   end
   redis.call('XDEL', keys[1], args[2])
   return 1
@@ -154,7 +156,7 @@ local function record(keys, args)
       and redis.call('HSETNX', run, 'fail:' .. camera .. ':' .. index, args[9]) == 1
     if fresh then redis.call('HINCRBY', run, 'failed:' .. camera, 1) end
   end
-  if fresh then touch(run, open, member) end
+  if fresh then touch(run, open, member, now_ms()) end
   local c = redis.call('HMGET', run, 'frames:' .. camera, 'shed:' .. camera, 'judged:' .. camera, 'failed:' .. camera)
   if c[1] and (tonumber(c[3]) or 0) + (tonumber(c[4]) or 0) >= tonumber(c[1]) - tonumber(c[2]) then
     wake_if_complete(run, open, member)
@@ -175,7 +177,7 @@ local function record_end(keys, args)
   local fresh = redis.call('HSETNX', run, 'end:' .. args[4], args[5]) == 1
   if fresh then
     redis.call('HSET', run, 'frames:' .. args[4], args[6], 'shed:' .. args[4], args[7])
-    touch(run, open, args[1])
+    touch(run, open, args[1], now_ms())
   end
   wake_if_complete(run, open, args[1])
   drop(keys[3], args[2], args[3])
@@ -317,7 +319,7 @@ end
 -- keys: stream; args: group; entries waiting, entries pending, age of the oldest in ms
 local function backlog(keys, args)
   local first = redis.call('XRANGE', keys[1], '-', '+', 'COUNT', 1)[1]
-  local age = first and math.max(0, now_ms() - tonumber(string.match(first[1], '^%d+'))) or 0
+  local age = first and math.max(0, now_ms() - time_of(first[1])) or 0
   return {redis.call('XLEN', keys[1]), redis.call('XPENDING', keys[1], args[1])[1], age}
 end
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,7 +15,8 @@ from stripwatch.rpc.v1 import model_pb2 as pb
 
 _DTYPES = {"uint8": pb.DTYPE_UINT8, "float32": pb.DTYPE_FLOAT32}
 _DTYPES_BACK = {int(value): key for key, value in _DTYPES.items()}
-_NUMPY: dict[str, np.dtype[np.uint8] | np.dtype[np.float32]] = {"uint8": np.dtype("u1"), "float32": np.dtype("<f4")}
+_NUMPY: dict[str, np.dtype[Any]] = {"uint8": np.dtype("u1"), "float32": np.dtype("<f4")}
+_KINDS = {kind.value: kind for kind in ModelKind}
 _UNITS = np.dtype("<i4")
 
 
@@ -42,8 +45,7 @@ def tiles_from(message: pb.Tiles) -> npt.NDArray[np.uint8] | npt.NDArray[np.floa
     expected = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if expected != len(message.data) or expected == 0:
         raise BadInput(f"tiles: expected {expected} bytes for {shape} {dtype.name}, got {len(message.data)}")
-    array: npt.NDArray[np.uint8] | npt.NDArray[np.float32] = np.frombuffer(message.data, dtype=dtype).reshape(shape)
-    return array
+    return np.frombuffer(message.data, dtype=dtype).reshape(shape)
 
 
 def units_to(units: npt.NDArray[np.int32]) -> bytes:
@@ -80,7 +82,7 @@ def spec_from(message: pb.DescribeResponse) -> ModelSpec:
     given = message.input
     return ModelSpec(
         ref=ModelRef.parse(message.model),
-        kind=ModelKind(message.kind),
+        kind=known("model kind", _KINDS, message.kind),
         input=InputSpec(
             size=given.size,
             channels=given.channels,

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from stripwatch.domain.recipe import Role
 from stripwatch.domain.result import FrameResult, Outcome, TileScore
-from stripwatch.errors import BadInput
 from stripwatch.rpc.codec.frames import box_from, box_to, header_from, header_to
 from stripwatch.rpc.codec.wire import known, parse
 from stripwatch.rpc.v1 import result_pb2 as pb
 
 _OUTCOMES = {Outcome.JUDGED: pb.OUTCOME_JUDGED, Outcome.FAILED: pb.OUTCOME_FAILED}
 _OUTCOMES_BACK = {int(value): key for key, value in _OUTCOMES.items()}
+ROLES = {role.value: role for role in Role}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,12 @@ def encode_pins(pins: Pins) -> bytes:
 
 def decode_pins(body: bytes) -> Pins:
     message = parse(pb.RunPins, body)
-    try:
-        return Pins(
-            message.recipe_text,
-            message.recipe_sha256,
-            {Role(role): model for role, model in message.models.items()},
-            {Role(role): engine for role, engine in message.engines.items()},
-        )
-    except ValueError as error:
-        raise BadInput(f"pins: {error}") from error
+    return Pins(
+        message.recipe_text,
+        message.recipe_sha256,
+        {known("role", ROLES, role): model for role, model in message.models.items()},
+        {known("role", ROLES, role): engine for role, engine in message.engines.items()},
+    )
 
 
 def encode_result(result: FrameResult) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stripwatch.domain.defect import Defect
-from stripwatch.domain.recipe import Disposition, Role
+from stripwatch.domain.recipe import Disposition
 from stripwatch.domain.verdict import Alarm, CameraAccount, Loss, LossReason, StripVerdict
 from stripwatch.rpc.codec.frames import (
     SIDES,
@@ -15,6 +15,7 @@ from stripwatch.rpc.codec.frames import (
     run_to,
     side_from,
 )
+from stripwatch.rpc.codec.results import ROLES
 from stripwatch.rpc.codec.wire import known, parse
 from stripwatch.rpc.v1 import verdict_pb2 as pb
 
@@ -112,7 +113,7 @@ def verdict_from(message: pb.StripVerdict) -> StripVerdict:
         coverage=message.coverage,
         inspected_mm2=message.inspected_mm2,
         models=tuple(message.models),
-        spoke=frozenset(Role(role) for role in message.spoke),
+        spoke=frozenset(known("role", ROLES, role) for role in message.spoke),
         recipe=message.recipe,
         recipe_version=message.recipe_version,
         recipe_sha256=message.recipe_sha256,

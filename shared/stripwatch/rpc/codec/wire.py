@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError, Message
 from stripwatch.errors import BadInput
 
 M = TypeVar("M", bound=Message)
+K = TypeVar("K", int, str)
 E = TypeVar("E")
 
 
@@ -21,8 +22,8 @@ def parse(kind: type[M], body: bytes) -> M:
         raise BadInput(f"expected a {kind.DESCRIPTOR.full_name}, got {len(body)} bytes that are none") from error
 
 
-def known(what: str, table: Mapping[int, E], value: int) -> E:
-    """The domain's word for an enum value; BadInput for unspecified or unknown ones."""
+def known(what: str, table: Mapping[K, E], value: K) -> E:
+    """The domain's word for a value on the wire; BadInput for unspecified or unknown ones."""
     try:
         return table[value]
     except KeyError:

@@ -73,12 +73,12 @@ class Client:
         """Errors of the redis package become ours."""
         try:
             yield
-        except RedisError as error:
+        except (RedisError, RedisClusterException) as error:  # the latter is no RedisError
             raise self._ours(error) from error
         except (OSError, ValueError) as error:
             raise StreamUnavailable(f"Redis at {self.address}: {error}") from error
 
-    def _ours(self, error: RedisError) -> StripwatchError:
+    def _ours(self, error: RedisError | RedisClusterException) -> StripwatchError:
         text = str(error)
         if isinstance(error, OutOfMemoryError) or text.startswith("OOM"):
             return StreamFull(f"Redis at {self.address} is at its memory limit", retry_after_s=0.2)

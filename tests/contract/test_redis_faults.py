@@ -1,0 +1,136 @@
+"""What Redis can do to its adapter, and what the adapter makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+from redis_servers import binaries, free_port, server
+
+from stripwatch.domain.frame import RunId
+from stripwatch.errors import BadInput, CursorLost, StreamFull, StreamUnavailable
+from stripwatch.ports import Done, Event, Kind, LineStream, Outgoing, Record, Recorded
+from stripwatch.stream import connect
+from stripwatch.stream.redis.client import public
+
+
+@pytest.fixture(scope="module", params=["7", "8"])
+def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    binary = binaries().get(request.param)
+    if binary is None:
+        pytest.skip(f"no Redis {request.param} here (make system)")
+    with server(binary, tmp_path_factory.mktemp("redis")) as found:
+        yield found
+
+
+@pytest.fixture
+def line(port: int) -> LineStream:
+    redis.Redis(port=port).flushall()
+    return connect(f"redis://127.0.0.1:{port}").line("line1")
+
+
+@pytest.fixture
+def raw(port: int) -> Iterator[redis.Redis]:
+    client = redis.Redis(port=port)
+    yield client
+    client.config_set("maxmemory", 0)
+
+
+RUN = RunId("line1", "s1", "r1")
+
+
+def begin(line: LineStream, frames: int = 1) -> None:
+    line.source.start_run(RUN, b"start", cameras=["top"], live=True, deadline_ms=1000)
+    line.source.publish([Outgoing(Kind.FRAME, RUN, b"h", b"p" * 100_000)] * frames)
+
+
+def test_a_server_that_is_away_is_unavailable_and_named_without_its_password() -> None:
+    stream = connect(f"redis://user:secret@127.0.0.1:{free_port()}/0", timeout_s=0.2)
+    with pytest.raises(StreamUnavailable) as caught:
+        stream.ping()
+    assert "127.0.0.1" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_cluster_that_is_away_is_unavailable() -> None:
+    with pytest.raises(StreamUnavailable):
+        connect(f"redis-cluster://127.0.0.1:{free_port()}", timeout_s=0.2)
+
+
+def test_an_address_of_another_kind_is_refused() -> None:
+    with pytest.raises(BadInput, match="redis://"):
+        connect("http://localhost")
+
+
+def test_no_password_is_left_in_a_public_address() -> None:
+    assert public("rediss://u:p@host:1/2") == "rediss://host:1/2"
+
+
+def test_a_server_that_hangs_is_unavailable_within_the_timeout(port: int, raw: redis.Redis) -> None:
+    stream = connect(f"redis://127.0.0.1:{port}", timeout_s=0.3)
+    stream.ping()
+    raw.client_pause(1500)
+    with pytest.raises(StreamUnavailable):
+        stream.ping()
+    raw.client_unpause()
+    stream.ping()
+
+
+def test_a_full_server_refuses_frames_but_takes_the_steps_that_empty_it(line: LineStream, raw: redis.Redis) -> None:
+    begin(line, frames=20)
+    entries = line.frames.read("w", 100, 0)
+    raw.config_set("maxmemory-policy", "noeviction")
+    raw.config_set("maxmemory", int(raw.info("memory")["used_memory"]) - 100_000)
+    with pytest.raises(StreamFull):
+        line.source.publish([Outgoing(Kind.FRAME, RUN, b"h", b"p" * 100_000)])
+    done = [Done(entry.id, Kind.RESULT, RUN, b"result") for entry in entries]
+    assert line.work.finish(done) == 21
+    results = line.results.read("a", 100, 0)
+    assert line.runs.record([Record(results[1].id, RUN, "top", 0, 1, 1)]) == [Recorded.NEW]
+    line.source.publish([Outgoing(Kind.FRAME, RUN, b"h", b"p" * 1000)])
+
+
+def test_functions_that_were_flushed_are_put_back(line: LineStream, raw: redis.Redis) -> None:
+    raw.execute_command("FUNCTION FLUSH")
+    begin(line)
+    assert len(line.frames.read("w", 10, 0)) == 2
+
+
+def test_groups_that_were_lost_are_made_again_and_miss_nothing(line: LineStream, raw: redis.Redis) -> None:
+    begin(line)
+    raw.xgroup_destroy("sw:{line1}:frames", "preprocess")
+    assert line.frames.read("w", 10, 0) == []
+    assert len(line.frames.read("w", 10, 0)) == 2
+    raw.xgroup_destroy("sw:{line1}:frames", "preprocess")
+    assert line.frames.claim("w", 0, 10) == []
+
+
+def test_memory_of_a_stream_is_what_is_outstanding(line: LineStream, raw: redis.Redis) -> None:
+    begin(line)
+    before = raw.info("memory")["used_memory"]
+    for _ in range(20):
+        line.source.publish([Outgoing(Kind.FRAME, RUN, b"h", b"p" * 100_000)] * 5)
+        entries = line.frames.read("w", 100, 0)
+        line.work.finish([Done(entry.id, Kind.RESULT, RUN, b"r") for entry in entries])
+        line.runs.acknowledge([entry.id for entry in line.results.read("a", 100, 0)])
+    assert raw.info("memory")["used_memory"] < before + 1_000_000
+    assert line.frames.backlog().waiting == 0
+
+
+def test_verdicts_older_than_their_keep_are_gone_and_a_cursor_among_them_fails(
+    line: LineStream, raw: redis.Redis
+) -> None:
+    raw.xadd("sw:{line1}:verdicts", {"id": "v0", "r": "s0:r0", "j": "{}", "b": ""}, id="1000-0")
+    raw.xadd("sw:{line1}:verdicts", {"id": "v1", "r": "s0:r1", "j": "{}", "b": ""}, id="2000-0")
+    raw.hset("sw:{line1}:verdict-of", "s0:r0", "1000-0")
+    begin(line)
+    state = line.runs.state(RUN)
+    assert state is not None
+
+    assert line.runs.close(RUN, state.revision, Event("v2", RUN, b"{}", b""))
+    assert [one.event.event_id for one in line.verdicts.since("", 10, 0)] == ["v2"]
+    assert line.verdicts.of(RunId("line1", "s0", "r0")) is None
+    with pytest.raises(CursorLost, match="trimmed"):
+        line.verdicts.since("1000-0", 10, 0)
+    assert line.verdicts.since("2000-0", 10, 0)
