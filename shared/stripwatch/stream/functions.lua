@@ -18,12 +18,13 @@ local function time_of(id)
   return tonumber(string.match(id, '^%d+'))
 end
 
-local function touch(run, open, member, now)
-  redis.call('HSET', run, 'last', now)
+local function touch(run, open, member, at)
+  local plan = redis.call('HMGET', run, 'live', 'deadline', 'last')
+  local last = math.max(at, tonumber(plan[3]) or 0)
+  redis.call('HSET', run, 'last', last)
   redis.call('HINCRBY', run, 'rev', 1)
-  local plan = redis.call('HMGET', run, 'live', 'deadline')
   if plan[1] == '1' then
-    redis.call('ZADD', open, now + tonumber(plan[2]), member)
+    redis.call('ZADD', open, last + tonumber(plan[2]), member)
   end
 end
 
