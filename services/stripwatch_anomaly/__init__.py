@@ -1,0 +1,1 @@
+"""The anomaly scorer: tiles in, distance from the ordinary out."""

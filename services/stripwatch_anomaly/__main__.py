@@ -1,0 +1,27 @@
+"""Starts the anomaly scorer: settings, logs, server."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from stripwatch.domain.model import ModelKind
+from stripwatch.models.onnx import OnnxEngine
+from stripwatch.models.serving import ModelServer
+from stripwatch.runtime import lifecycle, logging
+from stripwatch.runtime.settings import load
+from stripwatch_anomaly.service import register
+from stripwatch_anomaly.settings import AnomalySettings
+
+
+def run() -> None:
+    settings = load(AnomalySettings)
+    logging.configure("anomaly", settings.log_level, settings.log_format)
+    life = lifecycle.Lifecycle()
+    life.listen()
+    server = ModelServer(settings, ModelKind.ANOMALY, partial(OnnxEngine, threads=settings.engine_threads))
+    register(server)
+    server.run(life)
+
+
+if __name__ == "__main__":
+    lifecycle.main(run)

@@ -1,0 +1,1 @@
+"""The classifier: tiles in, class probabilities out."""

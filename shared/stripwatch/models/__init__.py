@@ -1,0 +1,1 @@
+"""Model folders and how they are served: manifest, store, engine, batching, service body."""

@@ -1,0 +1,188 @@
+"""Dynamic batching: requests of one model wait in one bounded queue, and engines take what waits."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stripwatch.errors import BadInput, ModelNotReady, Overloaded, StripwatchError
+from stripwatch.models.job import Job
+from stripwatch.ports import Engine, Scores, Tiles
+from stripwatch.runtime.deadline import Deadline
+
+log = logging.getLogger(__name__)
+
+_FIRST_GUESS_S = 0.005
+_SMOOTHING = 0.2
+_LEAST_HINT_S, _MOST_HINT_S = 0.01, 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How tiles are put together: at most `max_batch` a run, `queue_tiles` waiting, `wait_s` for company."""
+
+    max_batch: int = 64
+    queue_tiles: int = 1024
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Rows `start` to `stop` of a job, on their way through an engine."""
+
+    job: Job
+    start: int
+    stop: int
+
+    @property
+    def tiles(self) -> Tiles:
+        return self.job.tiles[self.start : self.stop]
+
+
+class Batcher:
+    """One model's queue, and a thread for each of its engines (an engine runs outside Python's lock).
+
+    Batches are never padded: on a CPU a padded tile costs as much as a real one.
+    """
+
+    def __init__(self, name: str, engines: Sequence[Engine], batching: Batching) -> None:
+        self.name = name
+        self._batching = batching
+        self._jobs: deque[Job] = deque()
+        self._waiting = 0  # tiles that no engine has taken yet
+        self._idle = 0
+        self._closing = False
+        self._changed = threading.Condition()
+        self._tile_s = _FIRST_GUESS_S
+        self._workers = [
+            threading.Thread(target=self._work, args=(engine,), name=f"{name} {number}", daemon=True)
+            for number, engine in enumerate(engines)
+        ]
+        for worker in self._workers:
+            worker.start()
+
+    def submit(self, tiles: Tiles, deadline: Deadline) -> Job:
+        """Queues (N, channels, size, size) tiles. Overloaded if too many wait, and when to come back."""
+        count, limit = len(tiles), self._batching.queue_tiles
+        if count > limit:
+            raise BadInput(f"model {self.name}: expected at most {limit} tiles a request, got {count}")
+        job = Job(tiles, deadline)
+        with self._changed:
+            if self._closing:
+                raise ModelNotReady(f"model {self.name}: the service is stopping")
+            if self._waiting + count > limit:
+                raise Overloaded(
+                    f"model {self.name}: {self._waiting} tiles wait, expected at most {limit} with the {count} of this "
+                    "request",
+                    retry_after_s=self._hint(count),
+                )
+            self._jobs.append(job)
+            self._waiting += count
+            self._changed.notify()
+        return job
+
+    def close(self, timeout_s: float) -> None:
+        """Takes no more, finishes what waits; what is not done after `timeout_s` fails."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        deadline = Deadline.after(timeout_s)
+        for worker in self._workers:
+            worker.join(deadline.left())
+        with self._changed:
+            left, self._waiting = list(self._jobs), 0
+            self._jobs.clear()
+        for job in left:
+            job.fail(ModelNotReady(f"model {self.name}: the service stopped before this request's turn"))
+
+    def _hint(self, count: int) -> float:
+        """Seconds until there is room for `count` tiles, at the speed measured last."""
+        over = self._waiting + count - self._batching.queue_tiles
+        return min(_MOST_HINT_S, max(_LEAST_HINT_S, over * self._tile_s / len(self._workers)))
+
+    def _work(self, engine: Engine) -> None:
+        while parts := self._take():
+            started = time.monotonic()
+            try:
+                scores = engine(_joined(parts))
+            except StripwatchError as error:
+                _fail(parts, error)
+                continue
+            except Exception:
+                log.exception("an engine failed by a fault of ours")
+                _fail(parts, ModelNotReady(f"model {self.name}: its engine failed"))
+                continue
+            self._measure(sum(part.stop - part.start for part in parts), time.monotonic() - started)
+            _answer(parts, scores)
+
+    def _take(self) -> list[_Part]:
+        """The next batch; waits for one. Nothing: the queue is empty and closed."""
+        with self._changed:
+            while True:
+                self._idle += 1
+                while not self._jobs and not self._closing:
+                    self._changed.wait()
+                if self._jobs and self._batching.wait_s and self._waiting < self._batching.max_batch:
+                    self._changed.wait_for(
+                        lambda: self._waiting >= self._batching.max_batch or self._closing, self._batching.wait_s
+                    )
+                idle, self._idle = self._idle, self._idle - 1
+                if not self._jobs and self._closing:
+                    return []
+                if parts := self._cut(idle):
+                    if self._jobs:
+                        self._changed.notify()  # one word a request may have woken us alone
+                    return parts
+
+    def _cut(self, idle: int) -> list[_Part]:
+        """Whole jobs, oldest first, until this engine has its share of what waits; only a long job is split."""
+        most = self._batching.max_batch
+        share = min(most, -(-self._waiting // idle))
+        parts: list[_Part] = []
+        room = most
+        while self._jobs and room and most - room < share:
+            job = self._jobs[0]
+            if not job.wanted():
+                self._jobs.popleft()
+                self._waiting -= job.left
+                continue
+            if job.left > room and parts:
+                break  # a whole run of its own comes next, with no copy
+            start, stop = job.take(room)
+            parts.append(_Part(job, start, stop))
+            self._waiting -= stop - start
+            room -= stop - start
+            if not job.left:
+                self._jobs.popleft()
+        return parts
+
+    def _measure(self, tiles: int, seconds: float) -> None:
+        with self._changed:
+            self._tile_s += _SMOOTHING * (seconds / tiles - self._tile_s)
+
+
+def _joined(parts: list[_Part]) -> Tiles:
+    """(sum of rows, channels, size, size); a part that is alone is passed as it lies in the request."""
+    if len(parts) == 1:
+        return parts[0].tiles
+    joined: Tiles = np.concatenate([part.tiles for part in parts])
+    return joined
+
+
+def _answer(parts: list[_Part], scores: Scores) -> None:
+    at = 0
+    for part in parts:
+        rows = part.stop - part.start
+        part.job.done(part.start, scores[at : at + rows])
+        at += rows
+
+
+def _fail(parts: list[_Part], error: StripwatchError) -> None:
+    for part in parts:
+        part.job.fail(error)

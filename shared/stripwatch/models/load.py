@@ -1,0 +1,109 @@
+"""From a folder to a model that is proven to work: hashes, graph, warm-up, parity self-test."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stripwatch.domain.model import ModelSpec
+from stripwatch.domain.result import QUANTUM
+from stripwatch.errors import ModelInvalid, ModelNotReady
+from stripwatch.models.manifest import Manifest, read_manifest
+from stripwatch.models.store import ModelFolder
+from stripwatch.ports import Engine, Scores, Tiles
+from stripwatch.rpc.codec.models import quantise
+
+GRAPH = "model.onnx"
+REFERENCE = "reference.npz"
+_MAX_GRAPH_BYTES = 2**31 - 1
+_MAX_REFERENCE_BYTES = 256 * 2**20
+
+Build = Callable[[bytes, Manifest], Engine]
+"""Makes an engine of a graph's bytes; ModelInvalid if the two disagree."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that passed its self-test, with one engine for each worker."""
+
+    spec: ModelSpec
+    manifest: Manifest
+    engines: tuple[Engine, ...]
+
+    @property
+    def engine(self) -> Engine:
+        return self.engines[0]
+
+
+def load(folder: ModelFolder, build: Build, engines: int = 1) -> LoadedModel:
+    """The model in the folder, warm. ModelInvalid if its files disagree, ModelNotReady if its scores do."""
+    manifest = read_manifest(folder.path)
+    graph = verified(folder.path / GRAPH, manifest.sha256, _MAX_GRAPH_BYTES)
+    tiles, outputs = _reference(folder.path / REFERENCE, manifest)
+    built = tuple(build(graph, manifest) for _ in range(engines))
+    for engine in built:
+        check_parity(engine, manifest, tiles, outputs)  # warms it up as well
+    spec = ModelSpec(
+        ref=manifest.ref,
+        kind=manifest.kind,
+        input=manifest.input,
+        classes=manifest.classes,
+        sha256=manifest.sha256,
+        engine=built[0].name,
+    )
+    return LoadedModel(spec, manifest, built)
+
+
+def verified(path: Path, expected: str, max_bytes: int) -> bytes:
+    """The file's bytes, which have the expected SHA-256: what was checked is what gets loaded."""
+    try:
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise ModelInvalid(f"{path}: expected at most {max_bytes} bytes, got {size}")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelInvalid(f"{path}: cannot be read: {error.strerror}") from error
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != expected:
+        raise ModelInvalid(f"{path}: expected sha256 {expected}, got {actual}")
+    return data
+
+
+def check_parity(engine: Engine, manifest: Manifest, tiles: Tiles, outputs: Scores) -> None:
+    """The engine gives the reference outputs within the manifest's tolerance, compared as quantised."""
+    scores = engine(tiles)
+    if scores.shape != outputs.shape:
+        raise ModelInvalid(f"model {manifest.ref}: expected scores of shape {outputs.shape}, got {scores.shape}")
+    units = np.abs(quantise(scores).astype(np.int64) - quantise(outputs)).max()
+    if units > round(manifest.tolerance / QUANTUM):
+        raise ModelNotReady(
+            f"model {manifest.ref} on {engine.name}: parity self-test failed: expected the reference outputs within "
+            f"{manifest.tolerance:g}, got a difference of {units * QUANTUM:g}"
+        )
+
+
+def _reference(path: Path, manifest: Manifest) -> tuple[Tiles, Scores]:
+    """Reference tiles (R, channels, size, size) and what they must score, (R, classes) or (R,)."""
+    data = verified(path, manifest.reference_sha256, _MAX_REFERENCE_BYTES)
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            tiles, outputs = arrays["tiles"], arrays["outputs"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ModelInvalid(f"{path}: expected arrays `tiles` and `outputs`: {error}") from error
+    spec, rows = manifest.input, manifest.reference_tiles
+    _expect(path, "tiles", tiles, (rows, spec.channels, spec.size, spec.size), spec.dtype)
+    _expect(path, "outputs", outputs, (rows, len(manifest.classes)) if manifest.classes else (rows,), "float32")
+    return tiles, outputs
+
+
+def _expect(path: Path, what: str, array: npt.NDArray[Any], shape: tuple[int, ...], dtype: str) -> None:
+    if array.shape != shape or array.dtype != np.dtype(dtype):
+        raise ModelInvalid(f"{path}: expected {what} {shape} {dtype}, got {array.shape} {array.dtype}")

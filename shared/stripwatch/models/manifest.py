@@ -1,0 +1,153 @@
+"""A model's `manifest.json`: what the model takes, gives, and must prove before it serves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stripwatch.domain.model import Clahe, InputSpec, ModelKind, ModelRef
+from stripwatch.errors import BadInput, ModelInvalid
+
+FILE = "manifest.json"
+INPUT = "tiles"
+"""Name of every model's graph input."""
+
+_OUTPUTS = {ModelKind.CLASSIFIER: "probabilities", ModelKind.ANOMALY: "score"}
+_MAX_BYTES = 2**20
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a model says of itself.
+
+    `temperature` and `threshold` are already inside the graph: probabilities come calibrated, and an anomaly score
+    of 1 is the threshold. Both hashes are SHA-256 in hex; `tolerance` is the largest difference to the reference
+    outputs that the self-test takes.
+    """
+
+    ref: ModelRef
+    kind: ModelKind
+    sha256: str
+    reference_sha256: str
+    classes: tuple[str, ...]
+    input: InputSpec
+    output: str
+    temperature: float | None
+    threshold: float | None
+    tolerance: float
+    reference_tiles: int
+    provenance: Mapping[str, Any]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Clahe(_Part):
+    clip_limit: float = Field(gt=0, le=100)
+    grid: int = Field(ge=1, le=64)
+
+
+class _Input(_Part):
+    size: int
+    channels: int
+    dtype: Literal["uint8", "float32"]
+    mean: list[float] = Field(default_factory=list)
+    std: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list)
+    clahe: _Clahe | None = None
+
+
+class _Calibration(_Part):
+    temperature: float | None = Field(default=None, gt=0)
+    threshold: float | None = None
+
+
+class _Reference(_Part):
+    tolerance: float = Field(gt=0, le=0.1)
+    tiles: int = Field(ge=1, le=1024)
+
+
+class _File(_Part):
+    name: str
+    version: str
+    kind: ModelKind
+    sha256: Sha256
+    reference_sha256: Sha256
+    classes: list[Annotated[str, Field(min_length=1, max_length=64)]]
+    input: _Input
+    output: str
+    calibration: _Calibration = Field(default_factory=_Calibration)
+    reference: _Reference
+    provenance: dict[str, Any] = Field(default_factory=dict)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the model in NAME/VERSION; ModelInvalid names the file, the field, expected and got."""
+    path = folder / FILE
+    try:
+        given = _File.model_validate(_json(path))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = ".".join(str(part) for part in problem["loc"]) or "the whole"
+        got = "" if problem["type"] == "missing" else f", got {problem['input']!r:.80}"
+        raise ModelInvalid(f"{path}: {field}: {problem['msg']}{got}") from None
+    try:
+        return _checked(path, given)
+    except ModelInvalid:
+        raise
+    except BadInput as error:
+        raise ModelInvalid(f"{path}: {error}") from error
+
+
+def _json(path: Path) -> Any:
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ModelInvalid(f"{path}: expected at most {_MAX_BYTES} bytes, got {path.stat().st_size}")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelInvalid(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ModelInvalid(f"{path}: expected JSON, got something else: {error}") from error
+
+
+def _checked(path: Path, given: _File) -> Manifest:
+    ref = ModelRef(given.name, given.version)
+    here = f"{path.parent.parent.name}/{path.parent.name}"
+    if str(ref) != here:
+        raise ModelInvalid(f"{path}: name, version: expected {here} by its folders, got {ref}")
+    if given.output != _OUTPUTS[given.kind]:
+        raise ModelInvalid(f"{path}: output: expected {_OUTPUTS[given.kind]!r}, got {given.output!r}")
+    if given.kind is ModelKind.CLASSIFIER:
+        if len(given.classes) < 2 or len(set(given.classes)) != len(given.classes):
+            raise ModelInvalid(f"{path}: classes: expected two or more different names, got {given.classes}")
+    elif given.classes:
+        raise ModelInvalid(f"{path}: classes: expected none for an anomaly model, got {given.classes}")
+    clahe = given.input.clahe
+    return Manifest(
+        ref=ref,
+        kind=given.kind,
+        sha256=given.sha256,
+        reference_sha256=given.reference_sha256,
+        classes=tuple(given.classes),
+        input=InputSpec(
+            size=given.input.size,
+            channels=given.input.channels,
+            dtype=given.input.dtype,
+            mean=tuple(given.input.mean),
+            std=tuple(given.input.std),
+            clahe=Clahe(clahe.clip_limit, clahe.grid) if clahe else None,
+        ),
+        output=given.output,
+        temperature=given.calibration.temperature,
+        threshold=given.calibration.threshold,
+        tolerance=given.reference.tolerance,
+        reference_tiles=given.reference.tiles,
+        provenance=given.provenance,
+    )

@@ -1,0 +1,60 @@
+"""A model service from start to stop, the same for both kinds; a service adds its servicer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import grpc
+
+from stripwatch.domain.model import ModelKind
+from stripwatch.models.batching import Batcher
+from stripwatch.models.load import Build, LoadedModel, load
+from stripwatch.models.served import ServedModels
+from stripwatch.models.service import ModelService
+from stripwatch.models.settings import ModelServiceSettings
+from stripwatch.models.store import ModelFolder, ModelStore
+from stripwatch.rpc.server import GrpcServer
+from stripwatch.runtime.lifecycle import Lifecycle
+
+S = TypeVar("S")
+
+_CALLS = 64
+"""Calls handled at once: each holds a thread that only waits, and they fill the engines' batches."""
+
+
+class ModelServer:
+    """Loads the models of one kind, serves them, picks up new versions, and drains at the end."""
+
+    def __init__(self, settings: ModelServiceSettings, kind: ModelKind, build: Build) -> None:
+        self._settings = settings
+
+        def loaded(folder: ModelFolder) -> LoadedModel:
+            return load(folder, build, settings.engine_workers)
+
+        def queue(model: LoadedModel) -> Batcher:
+            return Batcher(str(model.spec.ref), model.engines, settings.batching)
+
+        self._models = ServedModels(ModelStore(settings.models), kind, settings.serve, loaded, queue)
+        self._server = GrpcServer(
+            settings.health_host, settings.health_port, ready=self._models.ready, max_workers=_CALLS
+        )
+        self.service = ModelService(self._models)
+
+    def add(self, registrar: Callable[[S, grpc.Server], None], servicer: S, full_service_name: str) -> None:
+        self._server.add(registrar, servicer, full_service_name)
+
+    def run(self, lifecycle: Lifecycle) -> None:
+        """Until the lifecycle ends. Health answers from the first moment, and says what it waits for."""
+        self._server.start()
+        try:
+            self._models.load()
+            while lifecycle.sleep(self._settings.rescan_seconds):
+                self._models.rescan()
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """Say NOT_SERVING and take no more calls; finish those that wait; close the engines."""
+        self._server.stop(self._settings.drain_seconds)
+        self._models.close(self._settings.drain_seconds)

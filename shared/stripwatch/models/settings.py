@@ -1,0 +1,56 @@
+"""Settings that both model services take."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from stripwatch.models.batching import Batching
+from stripwatch.runtime import cores
+from stripwatch.runtime.places import model_folders
+from stripwatch.runtime.settings import ServiceSettings
+
+
+class ModelServiceSettings(ServiceSettings):
+    """What to serve, and with how much of the machine."""
+
+    models: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default_factory=model_folders,
+        description="Folders that hold NAME/VERSION model folders, separated as in PATH; the shipped ones by default",
+    )
+    serve: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Models to serve, NAME or NAME/VERSION, by comma; empty: all of its kind in the folders"
+    )
+    engine_workers: int = Field(
+        default_factory=lambda: max(1, cores.available() // 2),
+        ge=1,
+        le=256,
+        description="Engines of each model, each with a thread of its own; half of the cores by default",
+    )
+    engine_threads: int = Field(default=1, ge=1, le=256, description="Threads inside one engine")
+    max_batch: int = Field(default=64, ge=1, le=4096, description="Most tiles in one run of an engine")
+    batch_wait_ms: float = Field(
+        default=0.0, ge=0, le=1000, description="How long an engine waits for company before it runs a partial batch"
+    )
+    queue_tiles: int = Field(
+        default=1024, ge=1, le=1_000_000, description="Tiles of one model that may wait; beyond it: RESOURCE_EXHAUSTED"
+    )
+    rescan_seconds: float = Field(default=5.0, gt=0, le=3600, description="How often to look for new model versions")
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _paths(cls, value: object) -> object:
+        return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    @field_validator("serve", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def batching(self) -> Batching:
+        return Batching(self.max_batch, self.queue_tiles, self.batch_wait_ms / 1000)
