@@ -1,0 +1,5 @@
+"""`python -m stripwatch.cli` is `stripwatch`."""
+
+from stripwatch.cli.main import app
+
+app()

@@ -1,0 +1,105 @@
+"""`stripwatch up`: the whole pipeline on this machine, kept alive until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from stripwatch.cli.show import console, table
+from stripwatch.cli.where import DEFAULT_LINE
+from stripwatch.errors import Conflict
+from stripwatch.local import Pipeline
+from stripwatch.local.state import PLACE, UpState, read_state, remove_state
+from stripwatch.runtime.lifecycle import Lifecycle
+from stripwatch.stream.redis.client import public
+
+_HUES = (36, 32, 35, 33, 34)
+
+
+def up(
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Preprocess workers")] = 1,
+    classifiers: Annotated[int, typer.Option(min=1, max=16, help="Classifier replicas")] = 1,
+    redis: Annotated[
+        str | None,
+        typer.Option(metavar="URL", envvar="STRIPWATCH_REDIS_URL", help="Use this Redis [default: an embedded one]"),
+    ] = None,
+    line: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help=f"Rolling line, may be repeated [default: {DEFAULT_LINE}]")
+    ] = None,
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", file_okay=False, help="Where the embedded Redis keeps its file")
+    ] = Path("var/redis"),
+) -> None:
+    """Run the whole pipeline here until Ctrl-C.
+
+    Starts Redis and all services, starts again what dies, stops them in order at Ctrl-C or SIGTERM.
+
+    Its Redis flushes its file once a second: a power cut may lose the last one.
+    """
+    other = read_state()
+    if other:
+        raise Conflict(
+            f"a pipeline runs in this folder already (process {other.pid}): stop it first, or use another folder"
+        )
+    signal.signal(signal.SIGTERM, interrupt)
+    started = time.monotonic()
+    pipeline = Pipeline(
+        data,
+        redis_url=redis,
+        lines=tuple(line or [DEFAULT_LINE]),
+        workers=workers,
+        classifiers=classifiers,
+        durable=True,
+        sink=prefixed,
+    )
+    with pipeline:
+        lifecycle = Lifecycle()
+        lifecycle.listen()
+        state = UpState(
+            os.getpid(),
+            pipeline.redis_url,
+            pipeline.plan.lines,
+            pipeline.verdicts_address,
+            dict(pipeline.plan.addresses),
+        )
+        state.write()
+        try:
+            announce(pipeline, time.monotonic() - started)
+            while lifecycle.running:
+                pipeline.tend()
+                lifecycle.sleep(0.2)
+            prefixed("supervisor", "stopping")
+        finally:
+            remove_state()
+
+
+def announce(pipeline: Pipeline, took_s: float) -> None:
+    """Where everything listens."""
+    rows = [("Redis", public(pipeline.redis_url)), ("Verdicts", pipeline.verdicts_address)]
+    rows += [(name, address) for name, address in pipeline.plan.addresses.items() if name != "aggregator"]
+    out = console()
+    out.print()
+    out.print(table((f"ready in {took_s:.1f} s", "listens at"), rows))
+    out.print(f"\nline {', '.join(pipeline.plan.lines)}; other commands in this folder find it ({PLACE})")
+    out.print("try: stripwatch simulate, stripwatch verdicts --follow, stripwatch doctor. Ctrl-C stops it.\n")
+
+
+def prefixed(name: str, line: str) -> None:
+    """A child's log line, with its name in front."""
+    label = f"{name:<12} |"
+    if sys.stderr.isatty():
+        label = f"\033[{_HUES[sum(name.encode()) % len(_HUES)]}m{label}\033[0m"
+    sys.stderr.write(f"{label} {line}\n")
+    sys.stderr.flush()
+
+
+def interrupt(_number: int, _frame: FrameType | None) -> None:
+    """SIGTERM while things start: as Ctrl-C, so that what was started is stopped."""
+    raise KeyboardInterrupt
