@@ -30,12 +30,14 @@ def write_model(
     *,
     size: int = 16,
     bias: float = 0.0,
+    reference_bias: float | None = None,
     work: int = 0,
     **manifest: Any,
 ) -> Path:
     """Writes `folder/NAME/VERSION` and gives its path. The same arguments give the same scores.
 
-    `bias` is added to the mean grey value; `work` adds that many 3x3 convolutions whose result does not count, for
+    `bias` is added to the mean grey value; another `reference_bias` (40, say) makes a model that fails its parity
+    self-test although all hashes agree; `work` adds that many 3x3 convolutions whose result does not count, for
     tests that need a model that takes time. `manifest` replaces entries of the manifest, after the hashes are taken.
     """
     classes = tuple(classes) if kind == "classifier" else ()
@@ -44,7 +46,7 @@ def write_model(
     path.mkdir(parents=True, exist_ok=True)
     (path / "model.onnx").write_bytes(_graph(classes, output, size, bias, work).SerializeToString())
     tiles = grey_tiles(np.linspace(0, 255, 8).round(), size)
-    outputs = expected_scores(tiles, classes, bias)
+    outputs = expected_scores(tiles, classes, bias if reference_bias is None else reference_bias)
     np.savez_compressed(path / "reference.npz", tiles=tiles, outputs=outputs)
     text = {
         "name": name,
@@ -80,10 +82,10 @@ def expected_scores(
     """What the graph gives, in NumPy: (N, classes) probabilities, or (N,) anomaly scores without classes."""
     grey = tiles.astype(np.float64).mean(axis=(1, 2, 3)) + bias
     if not classes:
-        return (grey / 128).astype(np.float32)
+        return np.asarray(grey / 128, dtype=np.float32)
     logits = -SHARPNESS * np.abs(grey[:, None] - _centres(len(classes))[None])
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def _centres(count: int) -> npt.NDArray[np.float64]:
@@ -114,7 +116,7 @@ def _graph(classes: Sequence[str], output: str, size: int, bias: float, work: in
     else:
         constants["middle"] = np.float32(128)
         nodes.append(helper.make_node("Div", ["grey", "middle"], [output]))
-    shape = ["N", len(classes)] if classes else ["N"]
+    shape: list[str | int | None] = ["N", len(classes)] if classes else ["N"]
     graph = helper.make_graph(
         nodes,
         "tiny",

@@ -1,0 +1,125 @@
+"""Only a model whose files agree with each other, and whose scores are the reference's, is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stripwatch.domain.model import ModelRef
+from stripwatch.errors import ModelInvalid, ModelNotReady
+from stripwatch.models.load import LoadedModel, load
+from stripwatch.models.onnx import OnnxEngine
+from stripwatch.models.store import ModelFolder
+from tiny_models import expected_scores, grey_tiles, write_model
+
+CLASSES = ("healthy", "patches", "scratches")
+
+
+def _load(path: Path, engines: int = 1) -> LoadedModel:
+    return load(ModelFolder(ModelRef(path.parent.name, path.name), path), OnnxEngine, engines)
+
+
+def _rehash(path: Path, **changes: Any) -> None:
+    """Makes the manifest agree with the files again, after one of them was changed."""
+    file = path / "manifest.json"
+    text = json.loads(file.read_text())
+    text["sha256"] = hashlib.sha256((path / "model.onnx").read_bytes()).hexdigest()
+    text["reference_sha256"] = hashlib.sha256((path / "reference.npz").read_bytes()).hexdigest()
+    file.write_text(json.dumps({**text, **changes}))
+
+
+def test_a_loaded_model_gives_the_scores_that_its_graph_means(tmp_path: Path) -> None:
+    model = _load(write_model(tmp_path, classes=CLASSES), engines=2)
+    tiles = grey_tiles([10, 128, 250])
+    assert len(model.engines) == 2
+    for engine in model.engines:
+        np.testing.assert_allclose(engine(tiles), expected_scores(tiles, CLASSES), atol=1e-5)
+    assert model.spec.engine.startswith("onnxruntime/")
+    assert model.spec.classes == CLASSES
+
+
+def test_an_anomaly_model_gives_one_score_a_tile(tmp_path: Path) -> None:
+    model = _load(write_model(tmp_path, "texture", kind="anomaly"))
+    np.testing.assert_allclose(model.engine(grey_tiles([0, 128])), [0, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "reference.npz"])
+def test_a_wrong_hash_names_the_file_the_expected_and_the_actual(tmp_path: Path, name: str) -> None:
+    path = write_model(tmp_path)
+    before = hashlib.sha256((path / name).read_bytes()).hexdigest()
+    (path / name).write_bytes((path / name).read_bytes() + b" ")
+    after = hashlib.sha256((path / name).read_bytes()).hexdigest()
+    with pytest.raises(ModelInvalid) as refused:
+        _load(path)
+    for word in (str(path / name), before, after):
+        assert word in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "reference.npz"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    path = write_model(tmp_path)
+    (path / name).unlink()
+    with pytest.raises(ModelInvalid, match=name):
+        _load(path)
+
+
+def test_a_model_whose_scores_are_not_the_reference_is_not_ready(tmp_path: Path) -> None:
+    path = write_model(tmp_path, classes=CLASSES, reference_bias=40)
+    with pytest.raises(ModelNotReady, match=r"steel/1 on onnxruntime.*parity self-test failed.*0\.001.*difference of"):
+        _load(path)
+
+
+def test_a_graph_that_is_none_is_refused_without_the_librarys_exception(tmp_path: Path) -> None:
+    path = write_model(tmp_path)
+    (path / "model.onnx").write_bytes(b"not a graph")
+    _rehash(path)
+    with pytest.raises(ModelInvalid, match="does not take its graph"):
+        _load(path)
+
+
+def test_an_engine_that_fails_at_work_is_said_not_to_be_ready(tmp_path: Path) -> None:
+    model = _load(write_model(tmp_path))
+    with pytest.raises(ModelNotReady, match="its engine failed"):
+        model.engine(grey_tiles([1], size=17))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"input": {"size": 32, "channels": 1, "dtype": "uint8"}}, "input shape"),
+        ({"input": {"size": 16, "channels": 3, "dtype": "uint8"}}, "input shape"),
+        (
+            {"input": {"size": 16, "channels": 1, "dtype": "float32", "mean": [0], "std": [1]}},
+            r"tensor\(float\), got tensor\(uint8\)",
+        ),
+        ({"classes": ["a", "b", "c"]}, "output shape"),
+        ({"kind": "anomaly", "output": "score", "classes": []}, "an output 'score'"),
+    ],
+)
+def test_a_graph_that_contradicts_its_manifest_is_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    path = write_model(tmp_path)
+    given = changes.get("input", {"size": 16, "channels": 1, "dtype": "uint8"})
+    tiles = np.zeros((8, given["channels"], given["size"], given["size"]), dtype=given["dtype"])
+    rows = len(changes.get("classes", "12"))
+    np.savez(path / "reference.npz", tiles=tiles, outputs=np.zeros((8, rows) if rows else 8, dtype=np.float32))
+    _rehash(path, **changes)
+    with pytest.raises(ModelInvalid, match=words):
+        _load(path)
+
+
+def test_a_reference_that_hides_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
+    path = write_model(tmp_path)
+    np.savez(path / "reference.npz", tiles=np.array([{"a": 1}], dtype=object), outputs=np.zeros(8, dtype=np.float32))
+    _rehash(path)
+    with pytest.raises(ModelInvalid, match=r"reference\.npz.*tiles"):
+        _load(path)
+    (path / "reference.npz").write_bytes(pickle.dumps({"tiles": 1}))
+    _rehash(path)
+    with pytest.raises(ModelInvalid, match=r"reference\.npz"):
+        _load(path)
