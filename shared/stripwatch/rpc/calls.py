@@ -15,10 +15,9 @@ from stripwatch.rpc.status import abort
 log = logging.getLogger(__name__)
 
 _OURS = "/stripwatch."
-Handler = grpc.RpcMethodHandler[Any, Any]
 
 
-class Calls(grpc.ServerInterceptor[Any, Any]):
+class Calls(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stub only
     """Wraps unary and server-streaming methods of stripwatch's services; health and reflection stay as they are."""
 
     def __init__(self) -> None:
