@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
+from pathlib import Path
 
 import typer
 
@@ -58,7 +60,8 @@ def examine_services() -> list[Finding]:
 
 def examine_recipes() -> list[Finding]:
     """Every recipe that ships or is configured."""
-    book = RecipeBook(default_folders())
+    named = os.environ.get("STRIPWATCH_RECIPES", "")
+    book = RecipeBook([Path(part) for part in named.split(os.pathsep) if part] or default_folders())
     found = []
     for name in book.names():
         try:

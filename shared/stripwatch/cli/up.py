@@ -16,6 +16,7 @@ from stripwatch.cli.show import console, table
 from stripwatch.cli.where import DEFAULT_LINE
 from stripwatch.errors import Conflict
 from stripwatch.local import Pipeline
+from stripwatch.local.services import ingest_spec
 from stripwatch.local.state import PLACE, UpState, read_state, remove_state
 from stripwatch.runtime.lifecycle import Lifecycle
 from stripwatch.stream.redis.client import public
@@ -40,6 +41,7 @@ def up(
     """Run the whole pipeline here until Ctrl-C.
 
     Starts Redis and all services, starts again what dies, stops them in order at Ctrl-C or SIGTERM.
+    With STRIPWATCH_SOURCE set, a camera-ingest by the environment's settings runs too.
 
     Its Redis flushes its file once a second: a power cut may lose the last one.
     """
@@ -72,6 +74,9 @@ def up(
         state.write()
         try:
             announce(pipeline, time.monotonic() - started)
+            if os.environ.get("STRIPWATCH_SOURCE"):
+                source_line = os.environ.get("STRIPWATCH_LINE", pipeline.plan.lines[0])
+                pipeline.supervisor.start(ingest_spec("ingest", pipeline.redis_url, source_line, {}))
             while lifecycle.running:
                 pipeline.tend()
                 lifecycle.sleep(0.2)

@@ -92,7 +92,7 @@ class Pipeline:
         while missing:
             for name in list(missing):
                 self._refuse_if_hopeless(self.supervisor.children[name])
-                if health.status(missing[name], 1.0) == "SERVING":
+                if health.status(missing[name], 0.5) == health.SERVING:
                     del missing[name]
             if missing and time.monotonic() > deadline:
                 words = "; ".join(f"{name}: {_last_words(self.supervisor.children[name])}" for name in missing)
@@ -102,8 +102,8 @@ class Pipeline:
                 time.sleep(_POLL_S)
 
     def _refuse_if_hopeless(self, child: Child) -> None:
-        """A service that refuses its settings will refuse them again."""
-        if child.code == 2:
+        """A service that fails while it starts (a refused setting, a missing module) would fail again."""
+        if (child.code or 0) > 0:
             raise StripwatchError(f"{child.spec.name} does not start: {_last_words(child)}")
 
     def tend(self) -> None:
