@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import threading
 
 from stripwatch.errors import StripwatchError
 from stripwatch.rpc.server import GrpcServer
@@ -13,6 +12,7 @@ from stripwatch.rpc.v1.verdict_pb2_grpc import add_VerdictsServicer_to_server
 from stripwatch.runtime import logging, settings
 from stripwatch.runtime.lifecycle import Lifecycle, main
 from stripwatch.stream import connect
+from stripwatch_aggregator.crew import run_all
 from stripwatch_aggregator.service import Aggregate
 from stripwatch_aggregator.settings import AggregatorSettings
 from stripwatch_aggregator.verdicts import SERVICE, VerdictsService
@@ -45,16 +45,11 @@ def run() -> None:
     server.add(add_VerdictsServicer_to_server, verdicts, SERVICE)
     server.start()
     who = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    workers = [
-        threading.Thread(target=Aggregate(stream, line, given, lifecycle, who).run, name=f"aggregate-{line}")
-        for line in given.lines
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    server.stop(given.drain_seconds)
-    stream.close()
+    try:
+        run_all([Aggregate(stream, line, given, lifecycle, who) for line in given.lines], lifecycle)
+    finally:
+        server.stop(given.drain_seconds)
+        stream.close()
 
 
 if __name__ == "__main__":

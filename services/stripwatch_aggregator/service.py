@@ -24,7 +24,7 @@ from stripwatch_aggregator.settings import AggregatorSettings
 
 log = logging.getLogger(__name__)
 
-STAGE = "aggregator"
+STAGE = "aggregate"
 BLOCK_MS = 100
 BEAT_EVERY_S = 2.0
 BEAT_TTL_MS = 10_000
@@ -41,7 +41,7 @@ class Aggregate:
 
     def __init__(self, stream: Stream, line: str, settings: AggregatorSettings, lifecycle: Lifecycle, who: str) -> None:
         self._stream = stream
-        self._name = line
+        self.line = line
         self._settings = settings
         self._lifecycle = lifecycle
         self._who = who
@@ -53,14 +53,14 @@ class Aggregate:
         waits = backoff()
         while self._lifecycle.running:
             try:
-                line = self._stream.line(self._name)
+                line = self._stream.line(self.line)
                 memo = Memo(line.work)
                 while self._lifecycle.running:
                     self.step(line, memo)
                     waits = backoff()
                 line.results.leave(self._who)
             except (Unavailable, Overloaded) as error:
-                log.warning("line %s: %s; trying again", self._name, error)
+                log.warning("line %s: %s; trying again", self.line, error)
                 self._lifecycle.sleep(next(waits))
 
     def step(self, line: LineStream, memo: Memo) -> None:

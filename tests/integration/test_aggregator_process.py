@@ -193,7 +193,7 @@ def test_more_watchers_than_allowed_are_refused_and_a_place_becomes_free(url: st
         with pytest.raises(grpc.RpcError) as refused:
             next(one.watch())
         assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert [one.value for one in refused.value.trailing_metadata() if one.key == "retry-after-ms"] == ["5000"]
+        assert [str(one.value) for one in refused.value.trailing_metadata() if one.key == "retry-after-ms"] == ["5000"]
         first.cancel()
 
         def served() -> bool:

@@ -19,6 +19,7 @@ from stripwatch.rpc.codec.verdicts import decode_verdict
 from stripwatch.runtime.lifecycle import Lifecycle
 from stripwatch.stream.memory import MemoryStream
 from stripwatch_aggregator import service
+from stripwatch_aggregator.crew import run_all
 from stripwatch_aggregator.decide import decide
 from stripwatch_aggregator.memo import Memo
 from stripwatch_aggregator.service import Aggregate
@@ -293,10 +294,24 @@ def test_a_stream_that_goes_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) 
     assert len(plant.verdicts()) == 1
 
 
+def test_a_fault_on_one_line_stops_all_and_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant = Plant()
+    lifecycle = Lifecycle()
+    broken, sound = (Aggregate(plant.stream, name, plant.settings, lifecycle, "a") for name in ("line1", "line2"))
+
+    def fails(line: LineStream, memo: Memo) -> None:
+        raise LookupError("a fault of ours")
+
+    monkeypatch.setattr(broken, "step", fails)
+    with pytest.raises(LookupError, match="a fault of ours"):
+        run_all([sound, broken], lifecycle)
+    assert not lifecycle.running
+
+
 def test_it_says_that_it_is_alive() -> None:
     plant = Plant()
     plant.step()
-    assert plant.line.beats.alive() == {"aggregator": ["a"]}
+    assert plant.line.beats.alive() == {"aggregate": ["a"]}
 
 
 def test_a_verdict_is_one_readable_line() -> None:
