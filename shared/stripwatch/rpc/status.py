@@ -20,8 +20,8 @@ from stripwatch.errors import (
 
 RETRY_AFTER = "retry-after-ms"
 ERROR_CLASS = "stripwatch-error"
-_DETAIL_CHARS = 2_000
-"""Details travel in a header: a longer text could exceed the peer's limit and hide the error."""
+_DETAIL_BYTES = 2_000
+"""Details travel in a header, where a byte may take three: above 8 KiB peers drop calls by chance, hiding the error."""
 
 
 def _family(root: type[StripwatchError]) -> Iterator[type[StripwatchError]]:
@@ -56,7 +56,7 @@ def abort(context: grpc.ServicerContext, error: StripwatchError) -> NoReturn:
     if isinstance(error, Overloaded):
         trailers.append((RETRY_AFTER, str(max(1, round(error.retry_after_s * 1000)))))
     context.set_trailing_metadata(tuple(trailers))
-    context.abort(code_of(error), str(error)[:_DETAIL_CHARS])
+    context.abort(code_of(error), str(error).encode()[:_DETAIL_BYTES].decode(errors="ignore"))
     raise error  # abort never returns; its stub does not say so
 
 

@@ -1,0 +1,286 @@
+"""The two model services as real processes, spoken to over real gRPC."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from stripwatch.domain.model import InputSpec, ModelKind, ModelRef, ModelSpec
+from stripwatch.domain.recipe import Role
+from stripwatch.errors import BadInput, NotFound, Overloaded, StripwatchError
+from stripwatch.local.ports import free_ports
+from stripwatch.rpc import health
+from stripwatch.rpc.channel import open_channel
+from stripwatch.rpc.client import SERVICES, RemoteScorer
+from stripwatch.rpc.codec.models import quantise
+from tiny_models import expected_scores, grey_tiles, write_model
+
+CLASSES = ("healthy", "patches", "scratches")
+LONG_S = 30.0
+
+
+class Service:
+    """One model service as a process, with its log kept."""
+
+    def __init__(self, role: Role, models: Path, **settings: object) -> None:
+        port = free_ports(1)[0]
+        self.address = f"127.0.0.1:{port}"
+        self.role = role
+        self.log: list[str] = []
+        given = {"MODELS": models, "HEALTH_PORT": port, "LOG_FORMAT": "human", "ENGINE_WORKERS": 1, **settings}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", f"stripwatch_{role.value}"],
+            env={**os.environ, **{f"STRIPWATCH_{key}": str(value) for key, value in given.items()}},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.client = RemoteScorer(role, self.address)
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as lines:
+            self.log.extend(lines)
+
+    def wait_ready(self) -> None:
+        _wait(lambda: self.client.ready(1) is None, self)
+
+    def exit_code(self) -> int:
+        code = self.process.wait(LONG_S)
+        self._reader.join(LONG_S)
+        return code
+
+    def close(self) -> None:
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.exit_code()
+
+
+def _wait(until: Callable[[], bool], service: Service) -> None:
+    end = time.monotonic() + LONG_S
+    while not until():
+        assert service.process.poll() is None, "".join(service.log)
+        assert time.monotonic() < end, "".join(service.log)
+        time.sleep(0.02)
+
+
+Start = Callable[..., Service]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    services: list[Service] = []
+
+    def started(role: Role, models: Path, **settings: object) -> Service:
+        services.append(Service(role, models, **settings))
+        return services[-1]
+
+    yield started
+    for service in services:
+        service.close()
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A classifier with two versions of one model, for tests that leave it as it is."""
+    models = tmp_path_factory.mktemp("models")
+    write_model(models, "steel", "1", classes=CLASSES)
+    write_model(models, "steel", "2", classes=CLASSES, bias=40)
+    write_model(models, "texture", kind="anomaly")
+    service = Service(Role.CLASSIFIER, models, MAX_BATCH=16)
+    service.wait_ready()
+    yield service
+    service.close()
+
+
+def test_the_classifier_gives_the_scores_that_the_model_means(classifier: Service) -> None:
+    spec = classifier.client.describe("steel/1", LONG_S)
+    tiles = grey_tiles(range(0, 256, 5))
+    units = classifier.client.submit(spec, tiles, LONG_S).result()
+    assert np.abs(units - quantise(expected_scores(tiles, CLASSES))).max() <= 1
+    assert spec.classes == CLASSES
+    assert spec.engine.startswith("onnxruntime/")
+
+
+def test_the_anomaly_service_gives_one_score_a_tile(start: Start, tmp_path: Path) -> None:
+    write_model(tmp_path, "texture", kind="anomaly")
+    service = start(Role.ANOMALY, tmp_path)
+    service.wait_ready()
+    spec = service.client.describe("texture", LONG_S)
+    assert spec.kind is ModelKind.ANOMALY
+    assert service.client.submit(spec, grey_tiles([0, 64, 128]), LONG_S).result().tolist() == [0, 5_000, 10_000]
+
+
+def test_many_clients_at_once_each_get_their_own_scores_of_the_version_they_named(classifier: Service) -> None:
+    specs = [classifier.client.describe(f"steel/{version}", LONG_S) for version in ("1", "2")]
+    wrong: list[object] = []
+
+    def client(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        scorer = RemoteScorer(Role.CLASSIFIER, classifier.address)
+        sent = []
+        for _ in range(10):
+            tiles, version = grey_tiles(rng.integers(0, 256, rng.integers(1, 30))), int(rng.integers(2))
+            sent.append((tiles, version, scorer.submit(specs[version], tiles, LONG_S)))
+        for tiles, version, pending in sent:
+            expected = quantise(expected_scores(tiles, CLASSES, bias=40 * version))
+            if np.abs(pending.result() - expected).max() > 1:
+                wrong.append((seed, version))
+        scorer.close()
+
+    threads = [threading.Thread(target=client, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LONG_S)
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("tiles", "words"),
+    [
+        (np.zeros((2, 1, 17, 17), np.uint8), r"\(N, 1, 16, 16\) uint8, got \(2, 1, 17, 17\) uint8"),
+        (np.zeros((2, 3, 16, 16), np.uint8), r"\(N, 1, 16, 16\) uint8, got \(2, 3, 16, 16\) uint8"),
+        (np.zeros((2, 1, 16, 16), np.float32), r"\(N, 1, 16, 16\) uint8, got \(2, 1, 16, 16\) float32"),
+        (np.zeros((0, 1, 16, 16), np.uint8), "expected 0 bytes"),
+    ],
+)
+def test_tiles_that_the_model_does_not_take_are_refused_with_expected_and_got(
+    classifier: Service, tiles: Any, words: str
+) -> None:
+    spec = classifier.client.describe("steel/1", LONG_S)
+    with pytest.raises(BadInput, match=words):
+        classifier.client.submit(spec, tiles, LONG_S).result()
+
+
+def test_an_unknown_model_is_refused_with_what_is_served(classifier: Service) -> None:
+    with pytest.raises(NotFound, match=r"'brass'.*steel/1, steel/2"):
+        classifier.client.describe("brass", LONG_S)
+    spec = ModelSpec(
+        ModelRef("steel", "3"), ModelKind.CLASSIFIER, InputSpec(16, 1, "uint8"), CLASSES, "0" * 64, "onnxruntime/1"
+    )
+    with pytest.raises(NotFound, match="'steel/3'"):
+        classifier.client.submit(spec, grey_tiles([1]), LONG_S).result()
+
+
+def test_reflection_lists_the_services(classifier: Service) -> None:
+    with grpc.insecure_channel(classifier.address) as channel:
+        database = ProtoReflectionDescriptorDatabase(channel)
+        assert {SERVICES[Role.CLASSIFIER], "grpc.health.v1.Health"} <= set(database.get_services())
+        found = DescriptorPool(database).FindServiceByName(SERVICES[Role.CLASSIFIER])
+        assert [method.name for method in found.methods] == ["Describe", "Classify"]
+
+
+def test_a_flood_is_refused_with_a_hint_and_what_was_taken_is_answered(start: Start, tmp_path: Path) -> None:
+    write_model(tmp_path, "slow", classes=CLASSES, size=64, work=12)
+    service = start(Role.CLASSIFIER, tmp_path, QUEUE_TILES=32, MAX_BATCH=8)
+    service.wait_ready()
+    spec = service.client.describe("slow", LONG_S)
+    tiles = grey_tiles([10] * 8, size=64)
+    flood = [service.client.submit(spec, tiles, LONG_S) for _ in range(40)]
+    hints, answered = [], 0
+    for pending in flood:
+        try:
+            answered += len(pending.result())
+        except Overloaded as error:
+            hints.append(error.retry_after_s)
+    assert hints
+    assert all(0.01 <= hint <= 5 for hint in hints)
+    assert answered >= 32
+    assert answered + 8 * len(hints) == 8 * len(flood)
+
+
+def _fails_in_one_line(service: Service) -> str:
+    assert service.exit_code() == 2
+    text = "".join(service.log)
+    assert "Traceback" not in text
+    return service.log[-1]
+
+
+def test_a_wrong_hash_ends_the_service_with_one_line(start: Start, tmp_path: Path) -> None:
+    path = write_model(tmp_path)
+    with (path / "model.onnx").open("ab") as file:
+        file.write(b" ")
+    line = _fails_in_one_line(start(Role.CLASSIFIER, tmp_path))
+    assert str(path / "model.onnx") in line
+    assert "expected sha256" in line
+
+
+def test_no_model_of_its_kind_ends_the_service_with_what_to_do(start: Start, tmp_path: Path) -> None:
+    write_model(tmp_path)
+    line = _fails_in_one_line(start(Role.ANOMALY, tmp_path))
+    assert str(tmp_path) in line
+    assert "STRIPWATCH_MODELS" in line
+
+
+def test_a_wrong_setting_ends_the_service_with_its_name(start: Start, tmp_path: Path) -> None:
+    assert "STRIPWATCH_MAX_BATCH" in _fails_in_one_line(start(Role.CLASSIFIER, tmp_path, MAX_BATCH="many"))
+
+
+def test_a_parity_failure_is_never_served_and_says_so(start: Start, tmp_path: Path) -> None:
+    write_model(tmp_path, reference_bias=40)
+    service = start(Role.CLASSIFIER, tmp_path)
+    _wait(lambda: any("not ready" in line and "parity self-test failed" in line for line in service.log), service)
+    assert health.status(service.address, LONG_S) == health.NOT_SERVING
+    with pytest.raises(StripwatchError):
+        service.client.describe("steel", LONG_S)
+
+
+def test_a_version_that_appears_is_picked_up(start: Start, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    write_model(models, "steel", "1")
+    service = start(Role.CLASSIFIER, models, RESCAN_SECONDS=0.1)
+    service.wait_ready()
+    (models / "steel").mkdir(exist_ok=True)
+    write_model(tmp_path / "made", "steel", "2").rename(models / "steel" / "2")
+    _wait(lambda: service.client.describe("steel", LONG_S).ref.version == "2", service)
+    assert service.client.describe("steel/1", LONG_S).ref.version == "1"
+
+
+def test_at_sigterm_health_flips_and_what_was_taken_is_finished(start: Start, tmp_path: Path) -> None:
+    write_model(tmp_path, "slow", size=64, work=12)
+    service = start(Role.CLASSIFIER, tmp_path, MAX_BATCH=8)
+    service.wait_ready()
+    spec = service.client.describe("slow", LONG_S)
+    channel, seen = open_channel(service.address), queue.Queue[int]()
+    watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+    threading.Thread(target=_follow, args=(watch, seen), daemon=True).start()
+    assert seen.get(timeout=LONG_S) == health_pb2.HealthCheckResponse.SERVING
+    sent = [service.client.submit(spec, grey_tiles([10] * 64, size=64), LONG_S) for _ in range(4)]
+    assert sent[0].result().shape == (64, 2)  # the others are on the server by now: one connection keeps their order
+    service.process.send_signal(signal.SIGTERM)
+    assert seen.get(timeout=LONG_S) == health_pb2.HealthCheckResponse.NOT_SERVING
+    assert [pending.result().shape for pending in sent] == [(64, 2)] * 4
+    assert service.exit_code() == 0
+    channel.close()
+
+
+def _follow(watch: Any, seen: queue.Queue[int]) -> None:
+    try:
+        for answer in watch:
+            seen.put(answer.status)
+    except grpc.RpcError:
+        seen.put(-1)
+
+
+@pytest.mark.parametrize("package", ["stripwatch_classifier", "stripwatch_anomaly"])
+def test_no_serving_process_imports_torch(package: str) -> None:
+    code = f"import sys, {package}.__main__; print(sorted({{'torch', 'onnx', 'cv2', 'redis'}} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
