@@ -346,6 +346,14 @@ def test_an_end_that_overtakes_its_frames_ends_nothing(line: LineStream) -> None
     assert line.runs.due(10) == [run]
 
 
+def test_frames_of_a_camera_that_was_not_declared_hold_nothing_up(line: LineStream) -> None:
+    run = start(line)
+    outcomes(line, run, [0], camera="stray")
+    end(line, run, 0)
+    assert line.runs.due(10) == [run]
+    assert set(state(line, run).cameras) == {"top", "stray"}
+
+
 def test_a_second_end_of_a_camera_changes_nothing(line: LineStream) -> None:
     run = start(line)
     assert end(line, run, 0) is Recorded.NEW

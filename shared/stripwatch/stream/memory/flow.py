@@ -20,7 +20,7 @@ from stripwatch.ports import (
     RunState,
 )
 from stripwatch.stream.memory.log import now_ms
-from stripwatch.stream.memory.state import CameraRecord, LineMemory, RunRecord
+from stripwatch.stream.memory.state import LineMemory, RunRecord
 
 
 class MemorySource:
@@ -38,8 +38,7 @@ class MemorySource:
                 if known.closed:
                     raise Conflict("the run has its verdict")
                 return False
-            records = {name: CameraRecord() for name in cameras}
-            self._memory.runs[run] = RunRecord(body, live, deadline_ms, records)
+            self._memory.runs[run] = RunRecord(body, live, deadline_ms, tuple(cameras))
             self._memory.open[run] = float("inf")
             self._memory.touch(run)
             self._memory.append_frame(Outgoing(Kind.START, run, body))
@@ -234,7 +233,7 @@ class MemoryRuns:
             entry = self._memory.verdicts.append(verdict)
             self._memory.verdict_of[run] = entry
             self._memory.open.pop(run, None)
-            self._memory.runs[run] = RunRecord(b"", known.live, known.deadline_ms, {}, closed=entry)
+            self._memory.runs[run] = RunRecord(b"", known.live, known.deadline_ms, (), closed=entry)
             return True
 
     def alarm(self, key: str, alarm: Event) -> bool:

@@ -36,7 +36,8 @@ class RunRecord:
     start: bytes
     live: bool
     deadline_ms: int
-    cameras: dict[str, CameraRecord]
+    declared: tuple[str, ...]
+    cameras: dict[str, CameraRecord] = field(default_factory=dict)
     pins: bytes = b""
     revision: int = 0
     last_ms: int = 0
@@ -83,7 +84,8 @@ class LineMemory:
             self.runs[run].last_ms = now_ms()
 
     def wake_if_complete(self, run: RunId) -> None:
-        if all(camera.looks_complete() for camera in self.runs[run].cameras.values()):
+        record = self.runs[run]
+        if all(record.camera(name).looks_complete() for name in record.declared):
             self.open[run] = 0
 
     def append_frame(self, entry: Outgoing) -> None:
