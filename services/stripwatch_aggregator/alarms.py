@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stripwatch.domain.defect import Defect
 from stripwatch.domain.result import FrameResult
 from stripwatch.domain.verdict import Alarm
 from stripwatch_aggregator.defects import find_defects
@@ -24,6 +25,12 @@ def alarms_of(result: FrameResult, rules: Rules, raised_at_ns: int) -> list[Alar
             confidence=defect.confidence,
             anomaly=defect.anomaly,
             raised_at_ns=raised_at_ns,
+            crop=_crop(result, defect),
         )
         alarms.setdefault(defect.label, alarm)
     return list(alarms.values())
+
+
+def _crop(result: FrameResult, defect: Defect) -> bytes:
+    """The picture of a tile of the defect: the first that the worker kept."""
+    return next((tile.crop for tile in result.tiles if tile.crop and tile.box.overlap_mm2(defect.box) > 0), b"")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,12 @@ def test_an_alarm_matches_its_published_schema_and_keeps_its_id() -> None:
     (later,) = alarms_of(result(9, scratch(9)), rules(), 6)
     assert alarm_event(later).event_id == event.event_id
     assert event.run == RUN
+
+
+def test_an_alarm_carries_the_picture_that_the_worker_kept() -> None:
+    (place, scratched), *_ = scratch(3).items()
+    (alarm,) = alarms_of(result(3, {place: replace(scratched, crop=b"jpeg")}), rules(), 5)
+    assert alarm.crop == b"jpeg"
 
 
 def test_a_single_anomalous_tile_raises_no_alarm() -> None:

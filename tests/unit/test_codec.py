@@ -77,7 +77,7 @@ def test_a_verdict_survives() -> None:
 
 
 def test_an_alarm_survives() -> None:
-    alarm = Alarm(RUN, "top-1", 3, "anomaly", Side.TOP, BOX, None, 20_000, 9)
+    alarm = Alarm(RUN, "top-1", 3, "anomaly", Side.TOP, BOX, None, 20_000, 9, b"jpeg")
     assert verdicts.decode_alarm(verdicts.encode_alarm(alarm)) == alarm
 
 

@@ -96,3 +96,5 @@ class Alarm:
     confidence: int | None
     anomaly: int | None
     raised_at_ns: int
+    crop: bytes = b""
+    """JPEG of the strongest tile, where the worker kept one: what an operator wants to see at once."""

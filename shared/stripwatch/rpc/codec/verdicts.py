@@ -143,6 +143,7 @@ def encode_alarm(alarm: Alarm) -> bytes:
         confidence=alarm.confidence,
         anomaly=alarm.anomaly,
         raised_at_ns=alarm.raised_at_ns,
+        crop=alarm.crop,
     )
     return message.SerializeToString(deterministic=True)
 
@@ -159,4 +160,5 @@ def decode_alarm(body: bytes) -> Alarm:
         confidence=message.confidence if message.HasField("confidence") else None,
         anomaly=message.anomaly if message.HasField("anomaly") else None,
         raised_at_ns=message.raised_at_ns,
+        crop=message.crop,
     )

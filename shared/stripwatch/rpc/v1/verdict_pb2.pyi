@@ -259,6 +259,7 @@ class Alarm(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     ANOMALY_FIELD_NUMBER: _builtins.int
     RAISED_AT_NS_FIELD_NUMBER: _builtins.int
+    CROP_FIELD_NUMBER: _builtins.int
     camera: _builtins.str
     index: _builtins.int
     label: _builtins.str
@@ -266,6 +267,8 @@ class Alarm(_message.Message):
     confidence: _builtins.int
     anomaly: _builtins.int
     raised_at_ns: _builtins.int
+    crop: _builtins.bytes
+    """JPEG of the tile, where the worker kept one"""
     @_builtins.property
     def run(self) -> _frame_pb2.RunId: ...
     @_builtins.property
@@ -282,10 +285,11 @@ class Alarm(_message.Message):
         confidence: _builtins.int | None = ...,
         anomaly: _builtins.int | None = ...,
         raised_at_ns: _builtins.int = ...,
+        crop: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_anomaly", b"_anomaly", "_confidence", b"_confidence", "anomaly", b"anomaly", "box", b"box", "confidence", b"confidence", "run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_anomaly", b"_anomaly", "_confidence", b"_confidence", "anomaly", b"anomaly", "box", b"box", "camera", b"camera", "confidence", b"confidence", "index", b"index", "label", b"label", "raised_at_ns", b"raised_at_ns", "run", b"run", "side", b"side"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_anomaly", b"_anomaly", "_confidence", b"_confidence", "anomaly", b"anomaly", "box", b"box", "camera", b"camera", "confidence", b"confidence", "crop", b"crop", "index", b"index", "label", b"label", "raised_at_ns", b"raised_at_ns", "run", b"run", "side", b"side"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__anomaly: _TypeAlias = _typing.Literal["anomaly"]  # noqa: Y015
     _WhichOneofArgType__anomaly: _TypeAlias = _typing.Literal["_anomaly", b"_anomaly"]  # noqa: Y015

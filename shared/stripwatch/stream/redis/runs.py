@@ -11,7 +11,8 @@ from stripwatch.stream.redis.client import Call, Client, Part
 from stripwatch.stream.redis.entries import milliseconds
 from stripwatch.stream.redis.work import DEAD_ENTRIES
 
-ALARM_ENTRIES = 10_000
+ALARM_ENTRIES = 1_000
+"""Alarms kept, each with a picture of some 10 KiB; the oldest go first."""
 TOMBSTONE_MS = 7 * 24 * 3600 * 1000
 """How long a closed run is remembered, so that its late frames are known for what they are."""
 VERDICT_MS = 90 * 24 * 3600 * 1000
