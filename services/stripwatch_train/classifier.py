@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from stripwatch.pixels import Image
 from stripwatch_train.batches import CLASSES, Labels, Stock, batches
 from stripwatch_train.descriptor import DESCRIPTOR, PEAKS, Truncated
-from stripwatch_train.mobilenet import MobileNetV2
+from stripwatch_train.mobilenet import MobileNetV2, channels_last
 
 HIDDEN = 96
 _EMA = 0.995
@@ -25,7 +25,7 @@ class Schedule:
     """How long and how fast a classifier is trained."""
 
     size: int = 128
-    steps: int = 1000
+    steps: int = 700
     batch: int = 64
     rate: float = 1e-3
     backbone_share: float = 0.5
@@ -34,6 +34,8 @@ class Schedule:
 
 class SteelNet(nn.Module):
     """(N, 1, S, S) uint8 tiles to (N, 7) probabilities, calibrated by one temperature."""
+
+    temperature: Tensor
 
     def __init__(self, backbone: MobileNetV2) -> None:
         super().__init__()
@@ -54,12 +56,19 @@ class SteelNet(nn.Module):
         return torch.softmax(self.logits(tiles) / self.temperature, 1)
 
 
-def train(backbone: MobileNetV2, stock: Stock, schedule: Schedule) -> SteelNet:
+FIRST = Schedule()
+SECOND = Schedule(size=160, steps=600, rate=7e-4, seed=1)
+"""Small tiles first, then the final size with the hard tiles added."""
+
+
+def train(net: SteelNet, stock: Stock, schedule: Schedule) -> SteelNet:
     """Train end to end with AdamW, warm-up and a cosine; what comes back is the average over the last steps."""
     torch.manual_seed(schedule.seed)
-    net = SteelNet(backbone).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    channels_last(net)
     average = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(_EMA), use_buffers=True
+        net,
+        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(_EMA),  # type: ignore[no-untyped-call]
+        use_buffers=True,
     )
     trunk = list(net.trunk.parameters())
     rest = [p for name, p in net.named_parameters() if not name.startswith("trunk.")]
@@ -83,8 +92,8 @@ def train(backbone: MobileNetV2, stock: Stock, schedule: Schedule) -> SteelNet:
         optimiser.step()
         pace.step()
         average.update_parameters(net)
-    trained: SteelNet = average.module
-    return trained.eval()
+    net.load_state_dict(average.module.state_dict())
+    return net.eval()
 
 
 @torch.inference_mode()

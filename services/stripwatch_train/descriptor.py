@@ -33,15 +33,15 @@ class Truncated(nn.Module):
         super().__init__()
         plain = MobileNetV2()
         plain.load_state_dict(backbone.state_dict())
-        layers = folded(plain.eval()).features
-        if not isinstance(layers, nn.Sequential):
-            raise ModelInvalid("backbone: expected a sequence of features")
-        self.features = layers[: STAGES[-1] + 1]
-        first = self.features[0][0]
-        self.features[0][0] = one_plane(first)
+        layers = list(folded(plain.eval()).features)[: STAGES[-1] + 1]
+        stem = layers[0]
+        if not isinstance(stem, nn.Sequential) or not isinstance(stem[0], nn.Conv2d):
+            raise ModelInvalid("backbone: expected a convolution first")
+        stem[0] = one_plane(stem[0])
+        self.features = nn.Sequential(*layers)
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 1, S, S) grey 0 to 255 to (N, 432) mean and deviation of each stage, and (N, 160) peaks of the last two."""
+        """(N, 1, S, S) grey 0 to 255 to (N, 432) mean and deviation of stages, and (N, 160) peaks of the last two."""
         x = (tiles.float() - GREY_MEAN) * GREY_SCALE
         statistics: list[Tensor] = []
         peaks: list[Tensor] = []

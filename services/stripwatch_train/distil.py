@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from stripwatch.pixels import Image, resize
 from stripwatch_train.batches import Stock, varied
 from stripwatch_train.descriptor import DESCRIPTOR, Truncated
-from stripwatch_train.mobilenet import MobileNetV2
+from stripwatch_train.mobilenet import MobileNetV2, channels_last
 from stripwatch_train.neu import SIZE
 
 SHARES = {"whole": 0.3, "mosaic": 0.15, "clean": 0.2, "quilted": 0.1, "flaw": 0.15, "magnetic": 0.1}
@@ -45,7 +45,8 @@ class Student(nn.Module):
 
     def forward(self, tiles: Tensor) -> Tensor:
         statistics, _ = self.trunk(tiles)
-        return statistics * self.scale + self.shift
+        described: Tensor = statistics * self.scale + self.shift
+        return described
 
 
 def views(stock: Stock, extra: Image, count: int, batch: int, seed: int) -> Iterator[Image]:
@@ -71,8 +72,8 @@ def at_size(tiles: Image, size: int) -> Tensor:
 def distil(backbone: MobileNetV2, stock: Stock, extra: Image, schedule: Schedule) -> tuple[Student, float]:
     """The student, and the share of the teacher's variance that it explains on views it was not trained on."""
     torch.manual_seed(schedule.seed)
-    teacher = Truncated(backbone).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    student = Student(backbone).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    teacher = channels_last(Truncated(backbone)).eval()
+    student = channels_last(Student(backbone))
     known = list(views(stock, extra, 16, schedule.batch, schedule.seed + 1))
     with torch.inference_mode():
         target = torch.cat([teacher(at_size(tiles, TEACHER_SIZE))[0] for tiles in known])

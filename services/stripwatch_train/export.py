@@ -48,8 +48,8 @@ class Draft:
     net: nn.Module
     size: int
     classes: tuple[str, ...]
-    temperature: float
-    threshold: float
+    temperature: float | None
+    threshold: float | None
     provenance: dict[str, Any] = field(default_factory=dict)
     card: str = ""
 
@@ -81,7 +81,7 @@ def to_onnx(net: nn.Module, size: int, output: str, file: Path) -> None:
     """Export with a free batch size, weights inside the file."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     program = torch.onnx.export(
-        net.eval().to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
+        net.eval(),
         (torch.zeros(2, 1, size, size, dtype=torch.uint8),),
         input_names=["tiles"],
         output_names=[output],
@@ -94,14 +94,21 @@ def to_onnx(net: nn.Module, size: int, output: str, file: Path) -> None:
     if program is None:
         raise ModelInvalid("torch gave no ONNX program")
     graph = program.model_proto
-    for node in graph.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in (*graph.graph.value_info, *graph.graph.input, *graph.graph.output, *graph.graph.initializer):
-        del value.metadata_props[:]
-    del graph.metadata_props[:]
+    strip_origins(graph)
     onnx.checker.check_model(graph)
     onnx.save(graph, str(file))
+
+
+def strip_origins(model: onnx.ModelProto) -> None:
+    """Remove what the exporter notes about source files: paths of this machine, and most of the graph's text."""
+    del model.metadata_props[:]
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        del value.metadata_props[:]
+    for tensor in model.graph.initializer:
+        del tensor.metadata_props[:]
 
 
 def session(folder: Path, threads: int = 2) -> Callable[[Image], Scores]:
@@ -118,7 +125,7 @@ def session(folder: Path, threads: int = 2) -> Callable[[Image], Scores]:
 
 
 def reference_tiles(size: int) -> Image:
-    """(8, 1, size, size) uint8 simulated tiles, two healthy and one of each flaw: no NEU pixel enters the repository."""
+    """(8, 1, size, size) uint8 simulated tiles, two healthy, one of each flaw: no NEU pixel enters the repository."""
     tiles = [clean_tile(EVALUATION_SEED + seed) for seed in range(REFERENCE_TILES - len(NEU_CLASSES))]
     for number, label in enumerate(NEU_CLASSES):
         rng = np.random.default_rng(EVALUATION_SEED + number)
@@ -137,7 +144,7 @@ def manifest(draft: Draft, folder: Path) -> dict[str, Any]:
         "classes": list(draft.classes),
         "input": {"size": draft.size, "channels": 1, "dtype": "uint8", "mean": [], "std": [], "clahe": None},
         "output": draft.output,
-        "calibration": {"temperature": round(draft.temperature, 6), "threshold": round(draft.threshold, 6)},
+        "calibration": {"temperature": _rounded(draft.temperature), "threshold": _rounded(draft.threshold)},
         "reference": {"tolerance": TOLERANCE, "tiles": REFERENCE_TILES},
         "provenance": {"licence": _LICENCE, **draft.provenance},
     }
@@ -146,3 +153,7 @@ def manifest(draft: Draft, folder: Path) -> dict[str, Any]:
 def sha256(file: Path) -> str:
     """SHA-256 of a file, in hex."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)

@@ -12,7 +12,7 @@ from rich.progress import track
 
 from stripwatch.domain.model import InputSpec
 from stripwatch.pixels import Image, model_input
-from stripwatch_train.mobilenet import IMAGENET_MEAN, IMAGENET_STD, MobileNetV2, folded
+from stripwatch_train.mobilenet import IMAGENET_MEAN, IMAGENET_STD, MobileNetV2, channels_last, folded
 
 PAPER_INPUT = InputSpec(224, 3, "float32", IMAGENET_MEAN, IMAGENET_STD)
 FLIPS = ((1, 1), (-1, 1), (1, -1), (-1, -1))
@@ -38,7 +38,7 @@ def pooled(backbone: MobileNetV2, images: Image, cache: Path, data_sha256: str, 
         return np.asarray(np.load(file), dtype=np.float32)
     plain = MobileNetV2()
     plain.load_state_dict(backbone.state_dict())
-    net = folded(plain.eval()).to(memory_format=torch.channels_last)
+    net = channels_last(folded(plain.eval()))
     out = np.empty((len(FLIPS), len(images), 1280), dtype=np.float32)
     starts = [(flip, start) for flip in range(len(FLIPS)) for start in range(0, len(images), batch)]
     for flip, start in track(starts, description="backbone features"):

@@ -29,7 +29,8 @@ Places = npt.NDArray[np.int64]
 
 def clear_places(image: Image, defect: Mask, block: int = BLOCK) -> Places:
     """(n, 2) top left corners of the `block` x `block` windows without defect, its margin, or unmarked specks."""
-    grown = cv2.dilate(defect.astype(np.uint8), np.ones((2 * _MARGIN + 1,) * 2, np.uint8))
+    margin = np.ones((2 * _MARGIN + 1,) * 2, np.uint8)
+    grown = np.asarray(cv2.dilate(defect.astype(np.uint8), margin), dtype=np.uint8)
     free = grown == 0
     if free.sum() < block * block or (image[free] >= _WHITE).mean() > _MOST_WHITE:
         return np.empty((0, 2), dtype=np.int64)
@@ -73,7 +74,7 @@ def _fitting(
     best, least = np.zeros_like(target), np.inf
     for row, column in places[rng.integers(0, len(places), _CANDIDATES)]:
         window = image[row : row + block, column : column + block].astype(np.float32)
-        if rng.random() < 0.5:  # noqa: PLR2004  a coin
+        if rng.random() < 0.5:
             window = window[:, ::-1]
         cost = 0.0
         if above:
@@ -96,7 +97,7 @@ def _joined(
         keep[:, :_OVERLAP] = _cut(difference[:, :_OVERLAP])
     if above:
         keep[:_OVERLAP] = np.maximum(keep[:_OVERLAP], _cut(difference[:_OVERLAP].T).T)
-    keep = cv2.GaussianBlur(keep, (3, 3), 0)
+    keep = np.asarray(cv2.GaussianBlur(keep, (3, 3), 0), dtype=np.float32)
     if not above:
         keep[:, _OVERLAP:] = 0
     return old * keep + new * (1 - keep)

@@ -6,6 +6,7 @@ Written out here because torchvision would bring 10 MB and a torch version pin f
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from stripwatch.errors import ModelInvalid, NotFound
 
 HUB = "https://download.pytorch.org/models/mobilenet_v2-7ebf99e0.pth"
+Net = TypeVar("Net", bound=nn.Module)
+
 BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 """(expansion, channels, repeats, stride) of the paper's table 2."""
 WIDTH = 1280
@@ -68,7 +71,7 @@ def pretrained(weights: Path | None) -> MobileNetV2:
         try:
             state = torch.hub.load_state_dict_from_url(HUB, map_location="cpu", check_hash=True)
         except OSError as error:
-            raise NotFound(f"ImageNet weights: {HUB} cannot be fetched ({error}); name a file with --weights") from error
+            raise NotFound(f"ImageNet weights: cannot fetch {HUB} ({error}); name a file with --weights") from error
     elif weights.is_file():
         with np.load(weights) as arrays:
             state = {key: torch.from_numpy(arrays[key]) for key in arrays.files}
@@ -97,16 +100,27 @@ def fold(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
     return folded
 
 
-def folded(module: nn.Module) -> nn.Module:
-    """`module` with each convolution's BatchNorm folded into it, in place."""
+def folded(backbone: MobileNetV2) -> MobileNetV2:
+    """`backbone` with each convolution's BatchNorm folded into it, in place."""
+    _fold_inside(backbone)
+    return backbone
+
+
+def _fold_inside(module: nn.Module) -> nn.Module:
     if isinstance(module, nn.Sequential):
         kept: list[nn.Module] = []
         for child in module:
             if isinstance(child, nn.BatchNorm2d) and kept and isinstance(kept[-1], nn.Conv2d):
                 kept[-1] = fold(kept[-1], child)
             else:
-                kept.append(folded(child))
+                kept.append(_fold_inside(child))
         return nn.Sequential(*kept)
     for name, child in module.named_children():
-        setattr(module, name, folded(child))
+        setattr(module, name, _fold_inside(child))
     return module
+
+
+def channels_last(net: Net) -> Net:
+    """The network in the memory layout that a CPU's convolutions like best, in place."""
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return net

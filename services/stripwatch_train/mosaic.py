@@ -60,4 +60,5 @@ def visible_label(label: int, defect: Mask, row: int, column: int) -> int | None
         if enough:
             return label
         return -1 if marked == 0 else None
-    return label if part.size >= _LEAST_SHARE * SIZE * SIZE and marked >= _LEAST_DEFECT * min(whole, part.size) else None
+    large = part.size >= _LEAST_SHARE * SIZE * SIZE
+    return label if large and marked >= _LEAST_DEFECT * min(whole, part.size) else None

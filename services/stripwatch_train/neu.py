@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import cv2
 import numpy as np
@@ -69,13 +69,13 @@ class Neu:
     def _defect(self, name: str) -> npt.NDArray[np.bool_]:
         label = name.rpartition("_")[0]
         marked = np.zeros((SIZE, SIZE), dtype=bool)
-        root = ElementTree.parse(self.places.neu / "_annotations_voc" / f"{name}.xml")  # noqa: S314  a trusted local file
+        root = ET.parse(self.places.neu / "_annotations_voc" / f"{name}.xml")  # noqa: S314  a trusted local file
         for box in root.iter("bndbox"):
             x0, y0, x1, y1 = (int(box.findtext(key, "0")) for key in ("xmin", "ymin", "xmax", "ymax"))
             marked[max(y0 - 1, 0) : y1, max(x0 - 1, 0) : x1] = True
         mask = self.places.masks / label / f"{name}.png"
         if mask.is_file():
-            marked |= _read(mask) > 127  # noqa: PLR2004  masks are 0 or 255
+            marked |= _read(mask) > 127
         return marked
 
 

@@ -64,6 +64,9 @@ def train_head(features: Features, labels: npt.NDArray[np.int64], train: Rows, v
 class PaperNet(nn.Module):
     """What is served: (N, 1, 224, 224) uint8 grey in, (N, 6) probabilities out, normalisation inside."""
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, backbone: MobileNetV2, head: nn.Linear) -> None:
         super().__init__()
         self.backbone = backbone

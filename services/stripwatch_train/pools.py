@@ -26,7 +26,7 @@ from stripwatch_train.split import Rows
 
 LAST_TRAINING_SEED = 999_999
 EVALUATION_SEED = 1_000_000
-_FLAW_SEEDS = 100_000
+FLAW_SEEDS = 100_000
 _QUILT_SEEDS = 500_000
 _USUAL_SCALE = 0.5
 _LONG_PX = 4096
@@ -37,7 +37,7 @@ _LEAST_PLACES = 300
 def clean_tile(seed: int) -> Image:
     """Simulated healthy steel, one tile in three at an edge of the strip with up to 3 px of background."""
     rng = np.random.default_rng(seed)
-    scale = _USUAL_SCALE if rng.random() < 0.8 else float(rng.uniform(0.35, 0.75))  # noqa: PLR2004
+    scale = _USUAL_SCALE if rng.random() < 0.8 else float(rng.uniform(0.35, 0.75))
     texture_seed = int(rng.integers(0, 1 << 62))
     width = int(rng.integers(600, _LONG_PX))
     plan = StripPlan(texture_seed, _LONG_PX * scale, width * scale, scale, draw_texture(texture_seed), ())
@@ -45,10 +45,15 @@ def clean_tile(seed: int) -> Image:
     edge = rng.integers(0, 8)
     if edge in (0, 1):
         column = (0, width - SIZE)[edge] + int(rng.integers(-3, 4))
-    elif edge == 2:  # noqa: PLR2004
+    elif edge == 2:
         row = int(rng.integers(-3, 4))
-    side = Side.TOP if rng.random() < 0.5 else Side.BOTTOM  # noqa: PLR2004
+    side = Side.TOP if rng.random() < 0.5 else Side.BOTTOM
     return simulate.render(plan, side, row, SIZE, column, SIZE)
+
+
+def flaw(seed: int, label: int, min_visible: float) -> Image:
+    """A tile with one flaw of NEU_CLASSES[label]."""
+    return simulate.flaw_tile(np.random.default_rng(seed), NEU_CLASSES[label], min_visible=min_visible)[0]
 
 
 def simulated_clean(cache: Path, count: int, first: int = 0) -> Image:
@@ -56,12 +61,11 @@ def simulated_clean(cache: Path, count: int, first: int = 0) -> Image:
     return _cached(cache, f"clean-{count}-{first}", count, lambda at: clean_tile(first + at))
 
 
-def simulated_flaws(cache: Path, each: int, min_visible: float, first: int = _FLAW_SEEDS) -> Image:
+def simulated_flaws(cache: Path, each: int, min_visible: float, first: int = FLAW_SEEDS) -> Image:
     """(6, each, 200, 200) tiles with one flaw, in the order of NEU_CLASSES."""
 
     def tile(at: int) -> Image:
-        rng = np.random.default_rng(first + at)
-        return simulate.flaw_tile(rng, NEU_CLASSES[at // each], min_visible=min_visible)[0]
+        return flaw(first + at, at // each, min_visible)
 
     flat = _cached(cache, f"flaws-{each}-{min_visible}-{first}", each * len(NEU_CLASSES), tile)
     return flat.reshape(len(NEU_CLASSES), each, SIZE, SIZE)
@@ -111,8 +115,8 @@ def _cached(cache: Path, name: str, count: int, make: Callable[[int], Image]) ->
 
 
 def simulator_hash() -> str:
-    """SHA-256 of the simulator's source: other texture needs other tiles."""
+    """SHA-256 of the part of the simulator that makes pixels: other texture needs other tiles."""
     digest = hashlib.sha256()
-    for file in sorted(Path(simulate.__file__).parent.glob("*.py")):
-        digest.update(file.read_bytes())
+    for name in ("flaws", "noise", "plan", "render", "shapes", "texture", "tiles"):
+        digest.update((Path(simulate.__file__).parent / f"{name}.py").read_bytes())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Which images train and which judge: random, by overlap group, and the held-out list that every shipped model obeys."""
+"""Which images train and which judge: random, by overlap group, and the held-out list that shipped models obey."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ def stratified(labels: npt.NDArray[np.int64], seed: int, share: float = 0.2) -> 
     return _sides(len(labels), held)
 
 
-def grouped(
-    labels: npt.NDArray[np.int64], groups: Sequence[str], seed: int, share: float = 0.2
-) -> tuple[Rows, Rows]:
+def grouped(labels: npt.NDArray[np.int64], groups: Sequence[str], seed: int, share: float = 0.2) -> tuple[Rows, Rows]:
     """The same with whole overlap groups: a group is taken while it fits into its class's share."""
     rng = np.random.default_rng(seed)
     names = np.asarray(groups)
