@@ -1,0 +1,1 @@
+"""preprocess: turns frames into frame results."""

@@ -1,0 +1,88 @@
+"""One service's scores for one batch: asked for again until they come or the time budget is gone."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from stripwatch.domain.model import ModelSpec
+from stripwatch.errors import DeadlineExceeded, NotFound, Overloaded, StripwatchError, Unavailable
+from stripwatch.ports import Pending, Scorer, Tiles
+from stripwatch.runtime.deadline import Deadline, backoff
+
+TEMPORARY = (Unavailable, Overloaded, DeadlineExceeded)
+
+NOT_FOUND_TRIES = 5
+"""One replica without the model says so for itself; this many answers in a row speak for all of them."""
+REQUEST_BYTES = 16 * 2**20
+"""Most tile bytes in one request: half of what the services take."""
+
+
+class Ask:
+    """Sends (N, channels, size, size) tiles in requests of `batch_tiles`; all of them share the deadline."""
+
+    def __init__(
+        self, scorer: Scorer, spec: ModelSpec, tiles: Tiles, batch_tiles: int, deadline: Deadline, *, patient: bool
+    ) -> None:
+        self.scores: npt.NDArray[np.int32] | None = None
+        self.fault: StripwatchError | None = None
+        self._scorer = scorer
+        self._spec = spec
+        most = max(1, min(batch_tiles, REQUEST_BYTES // spec.input.tile_bytes))
+        self._parts = [tiles[at : at + most] for at in range(0, len(tiles), most)]
+        self._deadline = deadline
+        self._patient = patient
+        self._waits = backoff(0.02, 0.5)
+        self._not_found = 0
+        self._again_at: float | None = None
+        self._pending: Sequence[Pending] = ()
+        self._send()
+
+    def poll(self) -> bool:
+        """Whether it is over: there are scores, or a fault."""
+        if self.scores is not None or self.fault is not None:
+            return True
+        if self._again_at is not None:
+            if time.monotonic() < self._again_at:
+                return False
+            self._again_at = None
+            self._send()
+        elif all(pending.done() for pending in self._pending):
+            self._take()
+        return self.scores is not None or self.fault is not None
+
+    def cancel(self) -> None:
+        for pending in self._pending:
+            pending.cancel()
+
+    def _send(self) -> None:
+        try:
+            left = self._deadline.check(f"scores of {self._spec.ref}")
+            self._pending = [self._scorer.submit(self._spec, part, left) for part in self._parts]
+        except StripwatchError as error:
+            self._try_later(error)
+
+    def _take(self) -> None:
+        try:
+            self.scores = np.concatenate([pending.result() for pending in self._pending])
+        except StripwatchError as error:
+            self.cancel()
+            self._try_later(error)
+
+    def _try_later(self, error: StripwatchError) -> None:
+        """Waits before the next try, unless the fault is not of the kind that passes or the time is up."""
+        wait = next(self._waits)
+        if isinstance(error, Overloaded):
+            wait = max(wait, error.retry_after_s * random.uniform(1.0, 1.5))
+        again = isinstance(error, TEMPORARY)
+        if isinstance(error, NotFound):
+            self._not_found += 1
+            again, wait = self._not_found < NOT_FOUND_TRIES, 0.0
+        if again and self._patient and wait < self._deadline.left():
+            self._again_at = time.monotonic() + wait
+        else:
+            self.fault = error

@@ -1,0 +1,109 @@
+"""Frames whose tiles travel together, and what becomes of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stripwatch.domain.recipe import Role
+from stripwatch.errors import StripwatchError
+from stripwatch.ports import Tiles
+from stripwatch.runtime.deadline import backoff
+from stripwatch_preprocess.ask import Ask
+from stripwatch_preprocess.hand import Ticket
+from stripwatch_preprocess.judge import RoleScores
+from stripwatch_preprocess.plan import Plan
+from stripwatch_preprocess.transform import CutFrame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """A frame on its way through the model services."""
+
+    ticket: Ticket
+    frame: CutFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A frame with the scores of each service that spoke."""
+
+    job: Job
+    scores: RoleScores
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A frame that the model services will never take."""
+
+    job: Job
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stranded:
+    """A frame whose model no replica has any more."""
+
+    job: Job
+
+
+Settled = Scored | Refused | Stranded
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Jobs of one plan key. `scores` are those that came, `asks` what is still asked for."""
+
+    jobs: Sequence[Job]
+    asks: dict[Role, Ask] = field(default_factory=dict)
+    scores: dict[Role, npt.NDArray[np.int32]] = field(default_factory=dict)
+    rests_until: float = 0.0
+    failures: int = 0
+    waits: Iterator[float] = field(default_factory=lambda: backoff(0.2, 2.0))
+
+    @property
+    def plan(self) -> Plan:
+        return self.jobs[0].frame.plan
+
+    def missing(self) -> list[Role]:
+        return [role for role in self.plan.specs if role not in self.scores]
+
+    def tiles(self, role: Role) -> Tiles:
+        """All tiles of the batch for one role, (N, channels, size, size)."""
+        parts: list[npt.NDArray[Any]] = [job.frame.inputs[role] for job in self.jobs]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def rest(self) -> None:
+        """Waits before it is tried again: a service that it needs is away."""
+        self.rests_until = time.monotonic() + next(self.waits)
+
+    def poll(self) -> bool:
+        """Whether all that was asked for is over."""
+        over = [ask.poll() for ask in self.asks.values()]  # each of them: one that waits must not hold up another
+        return all(over)
+
+    def collect(self) -> dict[Role, StripwatchError]:
+        """Takes the scores that came; the faults of the others."""
+        faults = {}
+        for role, ask in self.asks.items():
+            if ask.scores is not None:
+                self.scores[role] = ask.scores
+            elif ask.fault is not None:
+                faults[role] = ask.fault
+        self.asks = {}
+        return faults
+
+    def scored(self) -> list[Settled]:
+        """Each job with its own scores."""
+        settled: list[Settled] = []
+        at = 0
+        for job in self.jobs:
+            end = at + len(job.frame.tiles)
+            settled.append(Scored(job, {role: scores[at:end] for role, scores in self.scores.items()}))
+            at = end
+        return settled

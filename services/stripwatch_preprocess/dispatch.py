@@ -1,0 +1,153 @@
+"""Tiles out to both model services, scores back: in batches, several at a time, tried again while a service is away."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping
+
+from stripwatch.domain.recipe import Role
+from stripwatch.errors import BadInput, NotFound, Overloaded, StripwatchError
+from stripwatch.ports import Scorer
+from stripwatch.runtime.deadline import Deadline
+from stripwatch_preprocess.ask import TEMPORARY, Ask
+from stripwatch_preprocess.batch import Batch, Job, Refused, Settled, Stranded
+from stripwatch_preprocess.hand import Ticket
+
+log = logging.getLogger(__name__)
+
+PROBE_SECONDS = 0.5
+"""Time for a service that is away and can be done without: one try, so that the others are not held up."""
+MOST_FAILURES = 5
+"""A frame that a service fails on alone this often, with another error than that it is away, is at fault itself."""
+
+
+class Dispatch:
+    """Jobs go in by `add`, out by `poll`. Nothing here waits.
+
+    A batch whose required service stays away rests and is tried again, for ever: the caller keeps its frames.
+    """
+
+    def __init__(
+        self, scorers: Mapping[Role, Scorer], *, batch_tiles: int, in_flight: int, request_seconds: float
+    ) -> None:
+        self._scorers = scorers
+        self._batch_tiles = batch_tiles
+        self._in_flight = in_flight
+        self._request_seconds = request_seconds
+        self._queues: dict[tuple[object, ...], deque[Job]] = {}
+        self._alone: deque[Job] = deque()
+        self._active: list[Batch] = []
+        self._resting: list[Batch] = []
+        self._away: set[Role] = set()
+
+    def add(self, job: Job, *, alone: bool) -> None:
+        """Takes a frame with one tile or more; `alone` gives it a batch of its own."""
+        if alone:
+            self._alone.append(job)
+        else:
+            self._queues.setdefault(job.frame.plan.key, deque()).append(job)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is queued or under way; what rests is not."""
+        return bool(self._queues or self._alone or self._active)
+
+    def rests(self, ticket: Ticket) -> bool:
+        """Whether a frame waits for a service that is away."""
+        return any(job.ticket is ticket for batch in self._resting for job in batch.jobs)
+
+    def send(self, *, partial: bool) -> None:
+        """Starts batches while there is room; half-full ones only if `partial`."""
+        while len(self._active) < self._in_flight and (batch := self._next(partial)) is not None:
+            deadline = Deadline.after(self._request_seconds)  # one budget for both services
+            batch.asks = {role: self._ask(batch, role, deadline) for role in batch.missing()}
+            self._active.append(batch)
+
+    def poll(self) -> list[Settled]:
+        """What has become of jobs since the last call."""
+        over = [batch for batch in self._active if batch.poll()]
+        self._active = [batch for batch in self._active if batch not in over]
+        return [settled for batch in over for settled in self._conclude(batch)]
+
+    def cancel(self) -> None:
+        """Drops everything."""
+        for batch in self._active:
+            for ask in batch.asks.values():
+                ask.cancel()
+        self._active, self._resting, self._queues = [], [], {}
+        self._alone.clear()
+
+    def _next(self, partial: bool) -> Batch | None:
+        now = time.monotonic()
+        for batch in self._resting:
+            if batch.rests_until <= now:
+                self._resting.remove(batch)
+                return batch
+        if self._alone:
+            return Batch([self._alone.popleft()])
+        for key, queue in self._queues.items():
+            if partial or sum(len(job.frame.tiles) for job in queue) >= self._batch_tiles:
+                batch = Batch(self._fill(queue))
+                if not queue:
+                    del self._queues[key]
+                return batch
+        return None
+
+    def _fill(self, queue: deque[Job]) -> list[Job]:
+        jobs = [queue.popleft()]
+        tiles = len(jobs[0].frame.tiles)
+        while queue and tiles + len(queue[0].frame.tiles) <= self._batch_tiles:
+            jobs.append(queue.popleft())
+            tiles += len(jobs[-1].frame.tiles)
+        return jobs
+
+    def _ask(self, batch: Batch, role: Role, deadline: Deadline) -> Ask:
+        patient = role in batch.plan.recipe.required or role not in self._away
+        if not patient:
+            deadline = Deadline.after(min(PROBE_SECONDS, self._request_seconds))
+        spec, tiles = batch.plan.specs[role], batch.tiles(role)
+        return Ask(self._scorers[role], spec, tiles, self._batch_tiles, deadline, patient=patient)
+
+    def _conclude(self, batch: Batch) -> list[Settled]:
+        asked = set(batch.asks)
+        faults = batch.collect()
+        self._note(asked, faults)
+        if any(isinstance(fault, NotFound) for fault in faults.values()):
+            return [Stranded(job) for job in batch.jobs]
+        lasting = [fault for fault in faults.values() if not isinstance(fault, TEMPORARY)]
+        if lasting and len(batch.jobs) > 1:
+            log.warning("a batch of %d frames was refused, each goes alone: %s", len(batch.jobs), lasting[0])
+            self._alone.extend(batch.jobs)
+            return []
+        batch.failures += bool(lasting)
+        for fault in lasting:
+            if isinstance(fault, BadInput) or batch.failures >= MOST_FAILURES:
+                return [Refused(batch.jobs[0], str(fault))]
+        if lasting or self._must_wait(batch, faults):
+            batch.rest()
+            self._resting.append(batch)
+            return []
+        return batch.scored()
+
+    def _must_wait(self, batch: Batch, faults: Mapping[Role, StripwatchError]) -> bool:
+        """Whether a fault keeps the frames from being judged now.
+
+        A service that is overloaded is there: its scores are waited for even where the recipe could do without.
+        """
+        if not batch.scores:
+            return True
+        required = batch.plan.recipe.required
+        return any(role in required or isinstance(fault, Overloaded) for role, fault in faults.items())
+
+    def _note(self, asked: set[Role], faults: Mapping[Role, StripwatchError]) -> None:
+        """Says once that a service went away, and once that it is back."""
+        for role in asked:
+            fault = faults.get(role)
+            if fault is None and role in self._away:
+                self._away.discard(role)
+                log.info("%s is back", role.value)
+            elif isinstance(fault, TEMPORARY) and not isinstance(fault, Overloaded) and role not in self._away:
+                self._away.add(role)
+                log.warning("%s is away: %s", role.value, fault)

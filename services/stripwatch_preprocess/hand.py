@@ -1,0 +1,99 @@
+"""The entries that this worker was given and has not finished: kept while it lives, finished, or handed back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from stripwatch.ports import Done, Entry, Kind, LineStream
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ticket:
+    """An entry of a line's `frames` stream."""
+
+    line: LineStream
+    entry: Entry
+
+
+class Hand:
+    """Every entry stays in hand until its outcome is published, whatever happens in between."""
+
+    def __init__(self, consumer: str, keep_every_s: float) -> None:
+        self._consumer = consumer
+        self._keep_every_s = keep_every_s
+        self._keep_at = 0.0
+        self._held: dict[tuple[str, str], Ticket] = {}
+        self._finished: list[tuple[Ticket, Done]] = []
+        self._buried: list[tuple[Ticket, Done, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __contains__(self, ticket: Ticket) -> bool:
+        return _key(ticket) in self._held
+
+    @property
+    def unpublished(self) -> bool:
+        """Whether outcomes wait to be published."""
+        return bool(self._finished or self._buried)
+
+    def take(self, line: LineStream, entries: Iterable[Entry]) -> list[Ticket]:
+        """Tickets for the entries, less those in hand already: slow as we were, we were given our own."""
+        tickets = []
+        for entry in entries:
+            ticket = Ticket(line, entry)
+            if ticket not in self:
+                self._held[_key(ticket)] = ticket
+                tickets.append(ticket)
+        return tickets
+
+    def finish(self, ticket: Ticket, kind: Kind, body: bytes) -> None:
+        """Notes the outcome, for `publish`."""
+        self._finished.append((ticket, Done(ticket.entry.id, kind, ticket.entry.run, body)))
+
+    def bury(self, ticket: Ticket, kind: Kind, body: bytes, reason: str) -> None:
+        """Notes that it can never be judged; its bytes go to `dead`. Without a body there is no result."""
+        self._buried.append((ticket, Done(ticket.entry.id, kind, ticket.entry.run, body), reason))
+
+    def publish(self) -> None:
+        """Publishes all outcomes and acks their entries. What fails stays for the next time: both are idempotent."""
+        lines = {ticket.line.line: ticket.line for ticket, _ in self._finished}
+        for name, line in lines.items():
+            ours = [(ticket, done) for ticket, done in self._finished if ticket.line.line == name]
+            line.work.finish([done for _, done in ours])
+            self._finished = [one for one in self._finished if one[0].line.line != name]
+            for ticket, _ in ours:
+                self._held.pop(_key(ticket), None)
+        while self._buried:
+            ticket, done, reason = self._buried[0]
+            ticket.line.work.bury(done, reason)
+            self._buried.pop(0)
+            self._held.pop(_key(ticket), None)
+
+    def keep(self) -> None:
+        """Now and then says that we are still at work on all of it."""
+        if time.monotonic() < self._keep_at:
+            return
+        for line, ids in self._by_line():
+            line.frames.keep(self._consumer, ids)
+        self._keep_at = time.monotonic() + self._keep_every_s
+
+    def hand_back(self) -> int:
+        """Gives everything back for others to take at once; how many that were."""
+        count = len(self._held)
+        for line, ids in self._by_line():
+            line.frames.hand_back(self._consumer, ids)
+        self._held.clear()
+        return count
+
+    def _by_line(self) -> list[tuple[LineStream, list[str]]]:
+        lines: dict[str, tuple[LineStream, list[str]]] = {}
+        for ticket in self._held.values():
+            lines.setdefault(ticket.line.line, (ticket.line, []))[1].append(ticket.entry.id)
+        return list(lines.values())
+
+
+def _key(ticket: Ticket) -> tuple[str, str]:
+    return ticket.line.line, ticket.entry.id

@@ -1,0 +1,82 @@
+"""What a PNG or JPEG file says of itself, read without decoding a pixel."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+from stripwatch.errors import FrameUndecodable
+
+PNG = b"\x89PNG\r\n\x1a\n"
+JPEG = b"\xff\xd8"
+
+_PNG_CHANNELS = {0: ("grey", 1), 2: ("RGB", 3), 3: ("palette", 3), 4: ("grey with alpha", 2), 6: ("RGBA", 4)}
+_JPEG_CHANNELS = {1: "grey", 3: "colour", 4: "CMYK"}
+_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD8)))
+_SOS, _EOI = 0xDA, b"\xff\xd9"
+_TAIL = 64
+"""Some writers pad a JPEG with zeros after its end marker; no more than this is looked through."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileHeader:
+    """Size in px, bits a sample, and how the colours are stored."""
+
+    width: int
+    height: int
+    bits: int
+    colour: str
+    channels: int
+
+
+def read_png(data: bytes) -> FileHeader:
+    """The header of a whole PNG file: every chunk is there and has its checksum."""
+    if not data.startswith(PNG):
+        raise FrameUndecodable(f"expected a PNG file, got one that begins with {data[:4].hex(' ') or 'nothing'}")
+    header: FileHeader | None = None
+    at = len(PNG)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        end = at + 12 + length
+        if end > len(data):
+            break
+        (checksum,) = struct.unpack_from(">I", data, end - 4)
+        if zlib.crc32(memoryview(data)[at + 4 : end - 4]) != checksum:
+            raise FrameUndecodable(f"PNG: the checksum of its {kind.decode('latin-1')!r} chunk at byte {at} is wrong")
+        if header is None:
+            if kind != b"IHDR" or length != 13:
+                raise FrameUndecodable(f"PNG: expected an IHDR chunk first, got {kind.decode('latin-1')!r}")
+            width, height, bits, colour = struct.unpack_from(">IIBB", data, at + 8)
+            name, channels = _PNG_CHANNELS.get(colour, (f"colour type {colour}", 0))
+            header = FileHeader(width, height, bits, name, channels)
+        if kind == b"IEND":
+            return header
+        at = end
+    raise FrameUndecodable(f"PNG: truncated, it ends after {len(data)} bytes without its IEND chunk")
+
+
+def read_jpeg(data: bytes) -> FileHeader:
+    """The header of a JPEG file that has its end marker: decoders fill what is missing with grey and say nothing."""
+    if not data.startswith(JPEG):
+        raise FrameUndecodable(f"expected a JPEG file, got one that begins with {data[:4].hex(' ') or 'nothing'}")
+    header: FileHeader | None = None
+    at = len(JPEG)
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            raise FrameUndecodable(f"JPEG: expected a marker at byte {at}, got {data[at]:#04x}")
+        marker = data[at + 1]
+        if marker == 0xFF or marker in _WITHOUT_LENGTH:
+            at += 1 if marker == 0xFF else 2
+            continue
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        if marker in _SOF and at + 10 <= len(data):
+            bits, height, width, channels = struct.unpack_from(">BHHB", data, at + 4)
+            header = FileHeader(width, height, bits, _JPEG_CHANNELS.get(channels, f"{channels} channels"), channels)
+        if marker == _SOS:
+            if header is not None and data[-_TAIL:].rstrip(b"\x00").endswith(_EOI):
+                return header
+            break
+        at += 2 + length
+    raise FrameUndecodable(f"JPEG: truncated, {len(data)} bytes without its end marker")

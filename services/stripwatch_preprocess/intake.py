@@ -1,0 +1,106 @@
+"""New entries, and those that others left behind. One that was handed out before is worked on alone."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from stripwatch.ports import LineStream
+from stripwatch_preprocess.hand import Hand, Ticket
+
+IDLE_BLOCK_MS = 250
+BUSY_BLOCK_MS = 5
+IDLE_S = 0.02
+BUSY_S = 0.002
+LONGEST_CLAIM_PAUSE_S = 1.0
+SUSPECTS_IN_A_ROW = 8
+"""After so many abandoned entries it is the turn of new ones, so that neither starves the other."""
+
+
+class Intake:
+    """Takes entries into the hand while there is room.
+
+    An entry with more than one delivery may have ended whoever had it. It is a suspect: it waits until nothing else
+    is being worked on, and until it is done nothing else begins, so that only a failure of its own counts against it.
+    """
+
+    def __init__(
+        self,
+        lines: Sequence[LineStream],
+        hand: Hand,
+        consumer: str,
+        *,
+        prefetch: int,
+        capacity: int,
+        claim_idle_s: float,
+        sleep: Callable[[float], object],
+    ) -> None:
+        self._lines = list(lines)
+        self._hand = hand
+        self._consumer = consumer
+        self._prefetch = prefetch
+        self._capacity = capacity
+        self._idle_ms = round(claim_idle_s * 1000)
+        self._pause_s = min(LONGEST_CLAIM_PAUSE_S, claim_idle_s / 4)
+        self._sleep = sleep
+        self._claim_at = 0.0
+        self._in_a_row = 0
+        self._suspects: deque[Ticket] = deque()
+        self.fresh: deque[Ticket] = deque()
+        """Taken and not yet looked at."""
+        self.caught_up = False
+        """Whether fewer entries were there than asked for: no use in waiting for more to fill a batch."""
+
+    def take(self, *, busy: bool) -> None:
+        """Takes what there is; waits a moment if there is nothing. `busy` says that batches are under way."""
+        self._claim()
+        if self._suspects:
+            self.caught_up = True
+            if busy:
+                self._sleep(BUSY_S)
+            else:
+                self.fresh.append(self._suspects.popleft())
+                self._in_a_row += 1
+            return
+        self._in_a_row = 0
+        self._read(busy)
+
+    def wait(self) -> None:
+        """Takes nothing for a moment."""
+        self.caught_up = True
+        self._sleep(BUSY_S)
+
+    def _read(self, busy: bool) -> None:
+        count = min(self._prefetch, self._capacity - len(self._hand))
+        if count <= 0:
+            self.caught_up = True
+            self._sleep(BUSY_S if busy else IDLE_S)
+            return
+        alone = len(self._lines) == 1
+        block_ms = 0 if not alone or self.fresh else BUSY_BLOCK_MS if len(self._hand) else IDLE_BLOCK_MS
+        got = 0
+        for line in self._lines:
+            if got < count:
+                tickets = self._hand.take(line, line.frames.read(self._consumer, count - got, block_ms))
+                self.fresh.extend(tickets)
+                got += len(tickets)
+        self._lines.append(self._lines.pop(0))  # each line is first in its turn
+        self.caught_up = got < count
+        if not alone and not self.fresh:
+            self._sleep(BUSY_S if busy else IDLE_S)
+
+    def _claim(self) -> None:
+        """Takes over abandoned entries: whole ones as they come, suspects one at a time."""
+        if self._suspects or self._in_a_row >= SUSPECTS_IN_A_ROW or time.monotonic() < self._claim_at:
+            return
+        for line in self._lines:
+            while len(self._hand) < self._capacity:
+                tickets = self._hand.take(line, line.frames.claim(self._consumer, self._idle_ms, 1))
+                if not tickets:
+                    break
+                if tickets[0].entry.deliveries > 1:
+                    self._suspects.extend(tickets)
+                    return
+                self.fresh.extend(tickets)
+        self._claim_at = time.monotonic() + self._pause_s

@@ -1,0 +1,203 @@
+"""preprocess: the loop that turns a line's frames into frame results."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+from stripwatch.errors import BadInput, DeadlineExceeded, Overloaded, StripwatchError, Unavailable
+from stripwatch.ports import Kind, LineStream, Stream
+from stripwatch.rpc.codec.results import encode_result
+from stripwatch.runtime.deadline import Deadline, backoff
+from stripwatch.runtime.lifecycle import Lifecycle
+from stripwatch_preprocess.batch import Job, Refused, Scored, Settled
+from stripwatch_preprocess.dispatch import Dispatch
+from stripwatch_preprocess.entry import check, failed_body, header_of
+from stripwatch_preprocess.hand import Hand, Ticket
+from stripwatch_preprocess.intake import BUSY_S, Intake
+from stripwatch_preprocess.judge import judged, too_late
+from stripwatch_preprocess.plans import Plans
+from stripwatch_preprocess.settings import PreprocessSettings
+from stripwatch_preprocess.transform import transform
+
+log = logging.getLogger(__name__)
+
+STAGE = "preprocess"
+BEAT_EVERY_S = 3.0
+BEAT_TTL_MS = 10_000
+LATER_S = 0.25
+
+
+class Preprocess:
+    """Turns frames into frame results: take, open, judge, publish; an entry is acked only with its outcome."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        plans: Plans,
+        dispatch: Dispatch,
+        settings: PreprocessSettings,
+        lifecycle: Lifecycle,
+        consumer: str,
+    ) -> None:
+        self.stream = stream
+        self.plans = plans
+        self.dispatch = dispatch
+        self.settings = settings
+        self.lifecycle = lifecycle
+        self.consumer = consumer
+        self.hand = Hand(consumer, settings.claim_idle_seconds / 3)
+        self.lines: Sequence[LineStream] = ()
+        self._aside: list[tuple[float, Ticket]] = []
+        self._suspect: Ticket | None = None
+        self._beat_at = 0.0
+
+    def run(self) -> None:
+        """Works until told to stop; waits out a stream that does not answer, with all that is in hand."""
+        waits, away = backoff(), False
+        intake: Intake | None = None
+        while self.lifecycle.running:
+            try:
+                intake = intake or self.open_lines()
+                self.step(intake)
+            except (Unavailable, Overloaded, DeadlineExceeded) as error:
+                if not away:
+                    log.warning("the stream is away, trying again: %s", error)
+                away = True
+                self.lifecycle.sleep(next(waits))
+                continue
+            if away:
+                log.info("the stream is back")
+                waits, away = backoff(), False
+        self.stop()
+
+    def open_lines(self) -> Intake:
+        self.lines = [self.stream.line(name) for name in self.settings.lines]
+        return Intake(
+            self.lines,
+            self.hand,
+            self.consumer,
+            prefetch=self.settings.prefetch,
+            capacity=self.settings.prefetch * self.settings.in_flight,
+            claim_idle_s=self.settings.claim_idle_seconds,
+            sleep=self.lifecycle.sleep,
+        )
+
+    def step(self, intake: Intake) -> None:
+        """One round: say that we live, take entries, open them, send tiles, publish what came back."""
+        self.hand.publish()
+        self.hand.keep()
+        self.beat()
+        if self.suspect_at_work():
+            intake.wait()
+        else:
+            intake.take(busy=self.dispatch.busy)
+        while intake.fresh:
+            self.open(intake.fresh.popleft())
+        self.reopen()
+        self.dispatch.send(partial=intake.caught_up)
+        for settled in self.dispatch.poll():
+            self.conclude(settled)
+        self.hand.publish()
+
+    def beat(self) -> None:
+        if time.monotonic() < self._beat_at:
+            return
+        for line in self.lines:
+            try:
+                line.beats.beat(STAGE, self.consumer, BEAT_TTL_MS)
+            except Overloaded as error:  # a full Redis is emptied by going on
+                log.warning("no heartbeat: %s", error)
+        self._beat_at = time.monotonic() + BEAT_EVERY_S
+
+    def suspect_at_work(self) -> bool:
+        """Whether an entry that was handed out before is being worked on; one that waits for a service is not."""
+        if self._suspect is None:
+            return False
+        waits = any(ticket is self._suspect for _, ticket in self._aside)
+        if self._suspect not in self.hand or waits or self.dispatch.rests(self._suspect):
+            self._suspect = None
+        return self._suspect is not None
+
+    def open(self, ticket: Ticket) -> None:
+        """Finds out what an entry is, and sends it on its way."""
+        entry = ticket.entry
+        if entry.deliveries > 1:
+            self._suspect = ticket
+        try:
+            check(entry, self.settings.max_deliveries)
+            if entry.kind is Kind.START:
+                self.plans.of(ticket.line.work, entry.run)  # pins what the run is judged by
+                self.hand.finish(ticket, Kind.START, entry.body)
+            elif entry.kind is Kind.END:
+                self.hand.finish(ticket, Kind.END, entry.body)
+            else:
+                self.open_frame(ticket)
+        except BadInput as error:
+            self.bury(ticket, str(error))
+        except (Unavailable, Overloaded, DeadlineExceeded) as error:
+            log.debug("%s: set aside: %s", entry.run, error)
+            self._aside.append((time.monotonic() + LATER_S, ticket))
+
+    def open_frame(self, ticket: Ticket) -> None:
+        header = header_of(ticket.entry)
+        plan = self.plans.of(ticket.line.work, header.run)
+        if plan is None:
+            self.hand.finish(ticket, Kind.RESULT, encode_result(too_late(header)))
+            return
+        frame = transform(header, ticket.entry.pixels, plan)
+        if frame.tiles:
+            self.dispatch.add(Job(ticket, frame), alone=ticket.entry.deliveries > 1)
+        else:
+            self.hand.finish(ticket, Kind.RESULT, encode_result(judged(frame, {}, 0)))
+
+    def reopen(self) -> None:
+        """Tries again what was set aside because a service was away."""
+        now = time.monotonic()
+        due = [ticket for at, ticket in self._aside if at <= now]
+        for ticket in due:
+            if self.suspect_at_work():
+                return
+            self._aside = [(at, other) for at, other in self._aside if other is not ticket]
+            self.open(ticket)
+
+    def conclude(self, settled: Settled) -> None:
+        """Notes what became of a frame; one whose model is gone is opened again, with the model that is there now."""
+        ticket = settled.job.ticket
+        if isinstance(settled, Scored):
+            result = judged(settled.job.frame, settled.scores, self.settings.max_crops)
+            self.hand.finish(ticket, Kind.RESULT, encode_result(result))
+        elif isinstance(settled, Refused):
+            self.bury(ticket, settled.reason)
+        else:
+            self.plans.forget(ticket.entry.run)
+            self._aside.append((time.monotonic() + LATER_S, ticket))
+
+    def bury(self, ticket: Ticket, reason: str) -> None:
+        """Notes that an entry is beyond help. A frame has its failed result, if it can be told which frame it is."""
+        entry = ticket.entry
+        log.error("%s: to the dead stream: %s", entry.run, reason, extra={"entry": entry.id, "kind": entry.kind.value})
+        self.hand.bury(ticket, Kind.RESULT, failed_body(entry, reason), reason)
+
+    def stop(self) -> None:
+        """Takes nothing more, finishes what is under way, hands back the rest, leaves the group."""
+        deadline = Deadline.after(self.settings.drain_seconds)
+        while (self.dispatch.busy or self.hand.unpublished) and deadline.left() > 0:
+            self.dispatch.send(partial=True)
+            for settled in self.dispatch.poll():
+                self.conclude(settled)
+            try:
+                self.hand.publish()
+                self.hand.keep()
+            except (Unavailable, Overloaded, DeadlineExceeded):
+                time.sleep(LATER_S)
+            time.sleep(BUSY_S)
+        self.dispatch.cancel()
+        try:
+            count = self.hand.hand_back()
+            for line in self.lines:
+                line.frames.leave(self.consumer)
+            log.info("stopped", extra={"handed_back": count})
+        except StripwatchError as error:
+            log.warning("stopped; others take over what was in hand: %s", error)
