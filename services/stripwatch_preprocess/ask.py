@@ -38,6 +38,7 @@ class Ask:
         self._patient = patient
         self._waits = backoff(0.02, 0.5)
         self._not_found = 0
+        self._overloaded: Overloaded | None = None
         self._again_at: float | None = None
         self._pending: Sequence[Pending] = ()
         self._send()
@@ -77,6 +78,7 @@ class Ask:
         """Waits before the next try, unless the fault is not of the kind that passes or the time is up."""
         wait = next(self._waits)
         if isinstance(error, Overloaded):
+            self._overloaded = error
             wait = max(wait, error.retry_after_s * random.uniform(1.0, 1.5))
         again = isinstance(error, TEMPORARY)
         if isinstance(error, NotFound):
@@ -85,4 +87,5 @@ class Ask:
         if again and self._patient and wait < self._deadline.left():
             self._again_at = time.monotonic() + wait
         else:
-            self.fault = error
+            # Time that went by in a busy service's refusals says that it is busy, not that it is away.
+            self.fault = self._overloaded if self._overloaded and isinstance(error, DeadlineExceeded) else error

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from stripwatch.domain.recipe import Role
-from stripwatch.errors import BadInput, NotFound, Overloaded, StripwatchError
+from stripwatch.errors import BadInput, DeadlineExceeded, NotFound, Overloaded, StripwatchError, Unavailable
 from stripwatch.ports import Scorer
 from stripwatch.runtime.deadline import Deadline
 from stripwatch_preprocess.ask import TEMPORARY, Ask
@@ -17,10 +17,11 @@ from stripwatch_preprocess.hand import Ticket
 
 log = logging.getLogger(__name__)
 
-PROBE_SECONDS = 0.5
-"""Time for a service that is away and can be done without: one try, so that the others are not held up."""
-MOST_FAILURES = 5
+MOST_FAILURES = 3
 """A frame that a service fails on alone this often, with another error than that it is away, is at fault itself."""
+MOST_SLOW = 3
+"""A service that the recipe can do without counts as away when it lets a batch's budget run out this often. Once is
+not enough: whether a strip's tiles have their scores must not depend on how busy the machine was."""
 
 
 class Dispatch:
@@ -104,9 +105,8 @@ class Dispatch:
         return jobs
 
     def _ask(self, batch: Batch, role: Role, deadline: Deadline) -> Ask:
+        # One that is away and can be done without gets one try, so that it does not hold up the other.
         patient = role in batch.plan.recipe.required or role not in self._away
-        if not patient:
-            deadline = Deadline.after(min(PROBE_SECONDS, self._request_seconds))
         spec, tiles = batch.plan.specs[role], batch.tiles(role)
         return Ask(self._scorers[role], spec, tiles, self._batch_tiles, deadline, patient=patient)
 
@@ -134,20 +134,30 @@ class Dispatch:
     def _must_wait(self, batch: Batch, faults: Mapping[Role, StripwatchError]) -> bool:
         """Whether a fault keeps the frames from being judged now.
 
-        A service that is overloaded is there: its scores are waited for even where the recipe could do without.
+        A service that is overloaded or slow is there: its scores are waited for even where the recipe could do without.
         """
-        if not batch.scores:
-            return True
         required = batch.plan.recipe.required
-        return any(role in required or isinstance(fault, Overloaded) for role, fault in faults.items())
+        slow = [role for role, fault in faults.items() if isinstance(fault, DeadlineExceeded)]
+        batch.slow += bool(slow)
+        if any(role in required or isinstance(fault, Overloaded) for role, fault in faults.items()):
+            return True
+        if batch.slow < MOST_SLOW and any(role not in self._away for role in slow):
+            return True
+        for role in slow:
+            self._gone(role, faults[role])
+        return not batch.scores
 
     def _note(self, asked: set[Role], faults: Mapping[Role, StripwatchError]) -> None:
         """Says once that a service went away, and once that it is back."""
         for role in asked:
             fault = faults.get(role)
-            if fault is None and role in self._away:
+            if isinstance(fault, Unavailable):
+                self._gone(role, fault)
+            elif fault is None and role in self._away:
                 self._away.discard(role)
                 log.info("%s is back", role.value)
-            elif isinstance(fault, TEMPORARY) and not isinstance(fault, Overloaded) and role not in self._away:
-                self._away.add(role)
-                log.warning("%s is away: %s", role.value, fault)
+
+    def _gone(self, role: Role, fault: StripwatchError) -> None:
+        if role not in self._away:
+            self._away.add(role)
+            log.warning("%s is away: %s", role.value, fault)

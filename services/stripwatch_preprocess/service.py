@@ -113,10 +113,9 @@ class Preprocess:
 
     def suspect_at_work(self) -> bool:
         """Whether an entry that was handed out before is being worked on; one that waits for a service is not."""
-        if self._suspect is None:
-            return False
-        waits = any(ticket is self._suspect for _, ticket in self._aside)
-        if self._suspect not in self.hand or waits or self.dispatch.rests(self._suspect):
+        suspect = self._suspect
+        waits = any(ticket is suspect for _, ticket in self._aside)
+        if suspect is None or suspect not in self.hand or waits or self.dispatch.rests(suspect):
             self._suspect = None
         return self._suspect is not None
 
@@ -155,8 +154,7 @@ class Preprocess:
     def reopen(self) -> None:
         """Tries again what was set aside because a service was away."""
         now = time.monotonic()
-        due = [ticket for at, ticket in self._aside if at <= now]
-        for ticket in due:
+        for ticket in [ticket for at, ticket in self._aside if at <= now]:
             if self.suspect_at_work():
                 return
             self._aside = [(at, other) for at, other in self._aside if other is not ticket]
@@ -177,7 +175,7 @@ class Preprocess:
     def bury(self, ticket: Ticket, reason: str) -> None:
         """Notes that an entry is beyond help. A frame has its failed result, if it can be told which frame it is."""
         entry = ticket.entry
-        log.error("%s: to the dead stream: %s", entry.run, reason, extra={"entry": entry.id, "kind": entry.kind.value})
+        log.error("%s: to the dead stream: %s", entry.run, reason, extra={"entry": entry.id, "kind": str(entry.kind)})
         self.hand.bury(ticket, Kind.RESULT, failed_body(entry, reason), reason)
 
     def stop(self) -> None:
