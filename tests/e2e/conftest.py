@@ -37,9 +37,11 @@ def start(tmp_path: Path, tiny_models: Path) -> Iterator[Start]:
             log.write(f"{name:<12} | {line}\n")
             log.flush()
 
-    def begin(workers: int = 1, settings: Mapping[str, str] | None = None) -> Pipeline:
+    def begin(workers: int = 1, settings: Mapping[str, str] | None = None, redis_url: str | None = None) -> Pipeline:
         env = {"STRIPWATCH_MODELS": str(tiny_models), **(settings or {})}
-        pipeline = Pipeline(tmp_path / f"redis-{len(running)}", workers=workers, env=env, sink=keep)
+        pipeline = Pipeline(
+            tmp_path / f"redis-{len(running)}", redis_url=redis_url, workers=workers, env=env, sink=keep
+        )
         running.append(pipeline)
         pipeline.start()
         return pipeline
@@ -52,11 +54,11 @@ def start(tmp_path: Path, tiny_models: Path) -> Iterator[Start]:
 
 @pytest.fixture(scope="session")
 def bright_strip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty frames of 200 x 600 px, dark but for the middle tile of frame 3 and the last tile of frame 7."""
+    """Ten frames of 200 x 600 px, dark but for the middle tile of frame 3 and the last tile of frame 7."""
     folder = tmp_path_factory.mktemp("frames") / "coil-7"
     folder.mkdir()
     rng = np.random.default_rng(7)
-    for number in range(20):
+    for number in range(10):
         image = rng.normal(DARK, 5, (200, 600))
         if number in (3, 7):
             column = 200 if number == 3 else 400

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from redis_servers import binaries
 
 from e2e_parts import SERIES, Start, until
 from stripwatch.domain.frame import RunId
 from stripwatch.domain.verdict import StripVerdict
-from stripwatch.local import Pipeline
+from stripwatch.local import EmbeddedRedis, Pipeline
+from stripwatch.local.child import Child
 from stripwatch.local.feeds import folder_settings, simulator_settings
 from stripwatch.local.replay import replay
 from stripwatch.ports import LineStream
@@ -36,6 +39,14 @@ def judged(line: LineStream, run: RunId) -> int:
     return sum(int.from_bytes(one.judged).bit_count() for one in state.cameras.values()) if state else 0
 
 
+def stopped_with_frames_in_hand(worker: Child, line: LineStream) -> bool:
+    worker.send(signal.SIGSTOP)
+    if line.frames.backlog().pending:
+        return True
+    worker.send(signal.SIGCONT)
+    return False
+
+
 def without(path: str, value: Any) -> Any:
     """The value without what may differ."""
     if not isinstance(value, dict):
@@ -55,8 +66,15 @@ def test_a_strip_goes_in_and_one_verdict_comes_out_with_its_defects_in_place(sta
     assert found == {("scratches", 300.0, 100.0), ("scratches", 700.0, 200.0)}
 
 
-def test_every_strip_gets_one_verdict_and_no_frame_is_lost(start: Start) -> None:
-    pipeline = start(workers=2)
+@pytest.mark.parametrize("server", binaries().values(), ids=[f"Redis {major}" for major in binaries()])
+def test_every_strip_gets_one_verdict_and_no_frame_is_lost(start: Start, tmp_path: Path, server: str) -> None:
+    with EmbeddedRedis(tmp_path / "redis", server=server) as redis:
+        pipeline = start(workers=2, redis_url=redis.url)
+        four_strips(pipeline)
+        pipeline.stop()
+
+
+def four_strips(pipeline: Pipeline) -> None:
     pipeline.finish(pipeline.feed(simulator_settings(SERIES, 4, "r1")), 60.0)
     pipeline.settle()
     found = verdicts_of(pipeline.line())
@@ -67,15 +85,19 @@ def test_every_strip_gets_one_verdict_and_no_frame_is_lost(start: Start) -> None
 
 
 def test_a_worker_and_the_aggregator_killed_in_mid_strip_leave_one_complete_verdict(start: Start) -> None:
-    pipeline = start(workers=2, settings=QUICK_TAKEOVER)
+    pipeline = start(settings=QUICK_TAKEOVER)
     line = pipeline.line()
+    worker = pipeline.supervisor.children["preprocess-1"]
     series = StripSeries(3_100_000, 8_000.0, 400.0, 0.5, defects=(2,))
     run = RunId("line1", series.strip(0), "r1")
     feed = pipeline.feed(simulator_settings(series, 1, "r1", speed=2.0))
     until(lambda: judged(line, run) >= 15, "frames judged")
+    until(lambda: stopped_with_frames_in_hand(worker, line), "a worker caught at work")
     pipeline.kill("preprocess-1")
     pipeline.kill("aggregator")
+    assert line.frames.backlog().pending > 0
     assert line.verdicts.of(run) is None
+    pipeline.restart("preprocess-1")
     pipeline.restart("aggregator")
     pipeline.finish(feed, 60.0)
     pipeline.settle()

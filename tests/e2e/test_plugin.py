@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 pytest_plugins = ["pytester"]
 
+INSTALLED = any(one.name == "stripwatch" for one in entry_points(group="pytest11"))
+OPTIONS = ("-p", "no:cacheprovider", *(() if INSTALLED else ("-p", "stripwatch.testing.plugin")))
 DOCS = Path(__file__).parents[2] / "docs" / "testing.md"
 
 
@@ -29,13 +32,13 @@ def plant(
 
 def test_the_example_of_the_docs_stores_then_compares_then_fails_on_a_change(plant: pytest.Pytester) -> None:
     golden = plant.path / "coil-4711.json"
-    stored = plant.runpytest_subprocess("--stripwatch-golden-update", "-p", "no:cacheprovider")
+    stored = plant.runpytest_subprocess("--stripwatch-golden-update", *OPTIONS)
     stored.assert_outcomes(passed=1)
     verdicts = json.loads(golden.read_text())
     assert len(verdicts) == 3
     verdicts[1]["data"]["coverage"] = 0.5
     golden.write_text(json.dumps(verdicts))
-    changed = plant.runpytest_subprocess("-p", "no:cacheprovider")
+    changed = plant.runpytest_subprocess(*OPTIONS)
     changed.assert_outcomes(failed=1)
     changed.stdout.fnmatch_lines(["*coil-4711.json: $[[]1].data.coverage: expected 0.5, got 1.0*"])
 
@@ -50,5 +53,5 @@ def test_sessions_run_side_by_side(plant: pytest.Pytester) -> None:
             assert len(replay("coil-4711.mcap")) == 3
         """
     )
-    result = plant.runpytest_subprocess("-n", "2", "-p", "no:cacheprovider", "test_two.py")
+    result = plant.runpytest_subprocess("-n", "2", *OPTIONS, "test_two.py")
     result.assert_outcomes(passed=2)

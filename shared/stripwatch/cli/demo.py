@@ -34,6 +34,8 @@ from stripwatch.simulate.series import StripSeries
 SERIES = StripSeries(1_000_000, 6000.0, WIDTH_MM, MM_PER_PX, defects=(0, 3, 4))
 """One clean strip and two with defects; seeds from 1,000,000 on are never trained on."""
 STRIPS = 3
+SPEED = 4.0
+"""m/s."""
 RECIPE = "hot-rolled"
 
 _LOG = Path("var/demo.log")
@@ -78,7 +80,8 @@ def pipeline(page: DemoPage) -> Iterator[Pipeline]:
             with page.working("starting Redis, classifier, anomaly, preprocess, aggregator"):
                 running.start()
             page.title("stripwatch demo")
-            page.say(f"Redis and five services are ready ({time.monotonic() - started:.1f} s)", style="dim")
+            took = time.monotonic() - started
+            page.say(f"Redis, classifier, anomaly, preprocess and aggregator are ready ({took:.1f} s)", style="dim")
             yield running
         finally:
             running.stop()
@@ -88,20 +91,19 @@ def judge_series(page: DemoPage, running: Pipeline) -> bool:
     """The simulated strips; whether all verdicts agree with the truth."""
     run = new_run_id()
     runs = [RunId(running.plan.lines[0], SERIES.strip(number), run) for number in range(STRIPS)]
-    started = time.monotonic()
-    feed = running.feed(simulator_settings(SERIES, STRIPS, run))
+    page.say(f"{STRIPS} simulated strips of {SERIES.length_mm / 1000:g} m follow at {SPEED:g} m/s", style="dim")
+    feed = running.feed(simulator_settings(SERIES, STRIPS, run, SPEED))
     tile_mm = RecipeBook(default_folders()).find(RECIPE).cutting.tile_px * SERIES.mm_per_px
     right = found = true = 0
     for number, verdict in enumerate(verdicts(page, running, feed, runs)):
         flaws = SERIES.truth(number)
         agreement = compare(flaws, verdict.defects, tile_mm)
-        page.verdict(verdict, time.monotonic() - started)
+        page.verdict(verdict)
         page.against(flaws, agreement)
         accepted = verdict.disposition is Disposition.ACCEPT
         right += agreement.holds and not verdict.partial and accepted == (not flaws)
         true += len(flaws)
         found += sum(defect is not None for _, defect in agreement.pairs)
-        started = time.monotonic()
     page.title(f"  {right} of {STRIPS} verdicts agree with the truth; {found} of {true} defects found")
     return right == STRIPS
 
@@ -109,12 +111,12 @@ def judge_series(page: DemoPage, running: Pipeline) -> bool:
 def judge_folder(page: DemoPage, running: Pipeline, folder: Path) -> bool:
     """The user's images; their truth is the user's to know, so a verdict is all it takes."""
     run = RunId(running.plan.lines[0], safe_name(folder.resolve().name), new_run_id())
-    started = time.monotonic()
     feed = running.feed(folder_settings(folder, run.strip, run.run))
     for verdict in verdicts(page, running, feed, [run]):
-        page.verdict(verdict, time.monotonic() - started)
+        page.verdict(verdict)
         page.defects(verdict)
-        page.title(f"  {len(verdict.defects)} defects; what they truly are is yours to know")
+        count = len(verdict.defects)
+        page.title(f"  {count} {'defect' if count == 1 else 'defects'}; what they truly are is yours to know")
     return True
 
 
@@ -123,7 +125,7 @@ def verdicts(page: DemoPage, running: Pipeline, feed: Child, runs: Sequence[RunI
     line = running.line()
     for run in runs:
         patience = Patience(str(run))
-        with page.working(run.strip, total=1) as progress:
+        with page.working(run.strip, frames=True) as progress:
             while (found := line.verdicts.of(run)) is None:
                 if not feed.running and feed.code != 0:
                     running.finish(feed, 1.0)

@@ -17,7 +17,7 @@ from stripwatch.simulate import Flaw
 from stripwatch.simulate.agreement import Agreement
 
 _ROW = "    {mark} {label:<16} {place:<25} {size:>11}"
-_HEAD = _ROW.format(mark=" ", label="truth", place="", size="") + "      found"
+_HEAD = _ROW.format(mark=" ", label="truth", place="side    from head, edge", size="size") + "      found"
 
 
 class DemoPage:
@@ -34,18 +34,18 @@ class DemoPage:
         self._console.print(Text(f"  {text}", style=style))
 
     @contextmanager
-    def working(self, text: str, total: int | None = None) -> Iterator[Progress]:
+    def working(self, text: str, *, frames: bool = False) -> Iterator[Progress]:
         """A line that moves while something is under way, and leaves nothing behind. Its one task has the id 0."""
         columns = [SpinnerColumn(), TextColumn("{task.description}")]
-        if total:
-            columns += [BarColumn(bar_width=24), TextColumn("{task.completed:.0f}/{task.total:.0f} frames judged")]
+        if frames:
+            columns += [BarColumn(bar_width=24), TextColumn("{task.completed:.0f} frames judged")]
         with Progress(
             *columns, console=self._console, transient=True, disable=not self._console.is_terminal
         ) as progress:
-            progress.add_task(text, total=total)
+            progress.add_task(text, total=None)
             yield progress
 
-    def verdict(self, verdict: StripVerdict, took_s: float) -> None:
+    def verdict(self, verdict: StripVerdict) -> None:
         """The strip's line."""
         expected = sum(camera.expected for camera in verdict.cameras)
         judged = sum(camera.judged for camera in verdict.cameras)
@@ -55,7 +55,7 @@ class DemoPage:
             Text.assemble(
                 (f"  {verdict.run.strip:<18}", "bold"),
                 (f" {word:<8}", f"bold {COLOURS[word]}"),
-                f" coverage {percent(verdict.coverage):>7}   {judged} of {expected} frames   {took_s:.1f} s",
+                f" coverage {percent(verdict.coverage):>7}   {judged} of {expected} frames judged",
             )
         )
 

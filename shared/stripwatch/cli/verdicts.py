@@ -108,7 +108,7 @@ def summary_table(found: Sequence[Published]) -> Table:
         row: list[str | Text] = list(cells(decode_verdict(one.event.body)))
         row[2] = word(str(row[2]))
         rows.append(row)
-    return table(COLUMNS, rows, right=("coverage", "frames"))
+    return table(COLUMNS, rows, right=("coverage", "frames"), fold="defects")
 
 
 def defect_table(verdict: StripVerdict) -> Table:
