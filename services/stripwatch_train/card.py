@@ -27,7 +27,7 @@ six NEU classes. `patches` is a defect here. Calibrated by one temperature ({tem
 ## How it was made
 MobileNetV2 1.0 cut after `features[13]`, first convolution on one grey plane, BatchNorm folded away, every
 convolution trained further; mean and deviation over positions of stages 3, 6, 10, 13 (432 numbers) and the peaks of
-the last two (160) go to a two-layer head. First 700 steps of 64 tiles at 128 px, then 600 at 160 px with the hard
+the last two (160) go to a two-layer head. First 700 steps of 64 tiles at 128 px, then 480 at 160 px with the hard
 simulated tiles added. Tiles: whole NEU images, mosaics of part NEU image and part healthy steel (labelled by what of
 the boxes and masks is in view, left out where that is unclear), simulated flaws, simulated healthy steel (seeds below
 1,000,000), and healthy steel quilted from the defect-free parts of NEU's inclusion, patches and scratches images.
@@ -64,7 +64,8 @@ No label was used. A student (MobileNetV2 1.0 cut after `features[13]`, one grey
 to give from {size} px what the ImageNet network describes at 128 px: 432 standardised means and deviations over
 positions of stages 3, 6, 10, 13, on NEU's training side, mosaics, magnetic tiles and simulated steel. The score is the
 Mahalanobis distance (one Ledoit-Wolf covariance) to the nearest of 24 centres of healthy steel: simulated and quilted
-from NEU, fitted a second time without the 4 % that lay farthest. It is image-wise: patch by patch, crazing looks more normal than healthy steel does.
+from NEU, fitted a second time without the 4 % that lay farthest. It is image-wise: patch by patch, crazing looks more
+normal than healthy steel does.
 Data: NEU, sha256 over all files {data}; `models/heldout.txt` was never seen.
 
 ## What it reaches (`benchmarks/results/models.json`)

@@ -57,7 +57,7 @@ class SteelNet(nn.Module):
 
 
 FIRST = Schedule()
-SECOND = Schedule(size=160, steps=600, rate=7e-4, seed=1)
+SECOND = Schedule(size=160, steps=480, rate=7e-4, seed=1)
 """Small tiles first, then the final size with the hard tiles added."""
 
 

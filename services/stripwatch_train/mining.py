@@ -18,10 +18,10 @@ from stripwatch_train.distil import at_size
 from stripwatch_train.pools import clean_tile, flaw, simulator_hash
 
 CLEAN_SEEDS = (10_000, 24_000)
-FLAW_SEEDS = (200_000, 9_000)
+FLAW_SEEDS = (200_000, 4_000)
 """First simulator seed and how many are looked at."""
 KEEP_CLEAN = 1500
-KEEP_FLAWS = 1200
+KEEP_FLAWS = 800
 _MIN_VISIBLE = 0.25
 
 
@@ -32,7 +32,7 @@ def hard_clean(net: SteelNet, size: int, cache: Path) -> Image:
 
 
 def hard_flaws(net: SteelNet, size: int, cache: Path) -> tuple[Image, Labels]:
-    """(1200, 200, 200) simulated flaws of whose class `net` is least sure, and their labels."""
+    """(800, 200, 200) simulated flaws of whose class `net` is least sure, and their labels."""
 
     def label(seed: int) -> int:
         return seed % len(NEU_CLASSES)

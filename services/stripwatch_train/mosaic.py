@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -33,17 +32,20 @@ def laid(image: Image, ground: Image, row: int, column: int, feather: int, match
     base = ground.astype(np.float32)
     if matched:  # the light of the image: the border alone must not give the defect away
         base += np.clip(float(np.median(image)), *_GREY_LIMITS) - float(np.median(base))
-    cover = np.zeros((3 * SIZE, 3 * SIZE), dtype=np.float32)
-    top, left = SIZE + row, SIZE + column
-    cover[top : top + SIZE, left : left + SIZE] = 1
-    if feather:
-        inner = cv2.blur(cover, (2 * feather + 1,) * 2)
-        cover *= np.clip(2 * inner - 1, 0, 1)
-    over = np.zeros_like(cover)
-    over[top : top + SIZE, left : left + SIZE] = image
-    middle = slice(SIZE, 2 * SIZE)
-    mixed = base * (1 - cover[middle, middle]) + over[middle, middle] * cover[middle, middle]
-    return np.asarray(np.clip(np.rint(mixed), 0, 255), dtype=np.uint8)
+    rows, columns = _ramp(row, feather), _ramp(column, feather)
+    top, left = max(row, 0), max(column, 0)
+    part = image[max(-row, 0) : SIZE - row, max(-column, 0) : SIZE - column]
+    place = (slice(top, top + part.shape[0]), slice(left, left + part.shape[1]))
+    cover = (rows[:, None] * columns[None, :])[place]
+    base[place] += (part - base[place]) * cover
+    return np.asarray(np.clip(np.rint(base), 0, 255), dtype=np.uint8)
+
+
+def _ramp(start: int, feather: int) -> npt.NDArray[np.float32]:
+    """How much of the image there is at each of the tile's 200 px: 0 outside, 1 from `feather` px inside on."""
+    at = np.arange(SIZE)
+    inside = np.minimum(at - start + 1, start + SIZE - at)
+    return np.clip(inside / max(feather, 1), 0, 1).astype(np.float32)
 
 
 def seen(mask: Mask, row: int, column: int) -> Mask:
