@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from stripwatch.errors import StripwatchError
+from stripwatch.local import ports as local_ports
 from stripwatch.local import redis as local_redis
 from stripwatch.local import supervisor as supervising
 from stripwatch.local.child import Child, Spec
@@ -179,3 +180,15 @@ def test_the_state_of_a_dead_pipeline_is_no_state(tmp_path: Path) -> None:
     assert read_state(place) is None
     remove_state(place)
     assert not place.exists()
+
+
+def test_two_processes_never_pick_the_same_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_ports, "FIRST", 31_000)
+    monkeypatch.setattr(local_ports, "LAST", 31_060)
+    ours = set(local_ports.free_ports(20))
+    assert len(ours) == 20
+    code = "from stripwatch.local import ports; ports.FIRST, ports.LAST = 31000, 31060; print(*ports.free_ports(20))"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert ours.isdisjoint(int(port) for port in other.stdout.split())
+    with pytest.raises(StripwatchError, match="no 60 free ports"):
+        local_ports.free_ports(60)
