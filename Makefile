@@ -7,7 +7,7 @@ TESTS ?= tests
 WEIGHTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts protos protos-check schemas manifests train paper-recipe bench golden lock clean system
+.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper-recipe bench docs lock clean system
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ paper-recipe: $(VENV)/.dev ## The paper's classifier over five seeds; WEIGHTS=fi
 
 bench: $(VENV)/.dev ## Acceptance strips through the running pipeline; writes benchmarks/results
 	$(BIN)/python benchmarks/acceptance.py
+
+docs: $(VENV)/.dev ## Writes the pages that are made from code
+	$(BIN)/python docs/generate_settings.py
 
 lock: $(VENV)/.dev ## Writes constraints.txt from what is installed
 	$(BIN)/pip list --format=freeze --exclude-editable | sed 's/+cpu$$//' | grep -vE '^(pip|setuptools|wheel|stripwatch)==' > constraints.txt

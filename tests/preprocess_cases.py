@@ -148,9 +148,9 @@ class Plant:
     def line(self) -> MemoryLine:
         return self.stream.line("line1")
 
-    def start(self, recipe_name: str = "plain") -> None:
-        start = RunStart(RUN, (Camera("cam1", Side.TOP, 20, 60),), recipe_name, 60, None, 1)
-        self.line.source.start_run(RUN, encode_start(start), cameras=["cam1"], live=True, deadline_ms=60_000)
+    def start(self, recipe_name: str = "plain", *, live: bool = True) -> None:
+        start = RunStart(RUN, (Camera("cam1", Side.TOP, 20, 60),), recipe_name, 60, None, 1, live=live)
+        self.line.source.start_run(RUN, encode_start(start), cameras=["cam1"], live=live, deadline_ms=60_000)
 
     def send(self, *images: npt.NDArray[np.uint8], first: int = 0) -> None:
         for index, image in enumerate(images, first):
@@ -175,6 +175,7 @@ class Plant:
             batch_tiles=given.batch_tiles,
             in_flight=given.in_flight,
             request_seconds=given.request_seconds,
+            patience_seconds=given.patience_seconds,
         )
         plans = Plans(self.find, parse_recipe, scorers, given.request_seconds)
         service = Preprocess(self.stream, plans, dispatch, given, Lifecycle(), consumer)

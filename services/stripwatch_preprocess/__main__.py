@@ -42,6 +42,7 @@ def run() -> None:
         batch_tiles=given.batch_tiles,
         in_flight=given.in_flight,
         request_seconds=given.request_seconds,
+        patience_seconds=given.patience_seconds,
     )
     consumer = given.consumer or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     Preprocess(stream, plans, dispatch, given, lifecycle, consumer).run()

@@ -64,6 +64,7 @@ class Batch:
     scores: dict[Role, npt.NDArray[np.int32]] = field(default_factory=dict)
     rests_until: float = 0.0
     failures: int = 0
+    since: float = field(default_factory=time.monotonic)
     slow: int = 0
     waits: Iterator[float] = field(default_factory=lambda: backoff(0.2, 2.0))
 

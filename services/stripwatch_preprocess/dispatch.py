@@ -27,16 +27,24 @@ not enough: whether a strip's tiles have their scores must not depend on how bus
 class Dispatch:
     """Jobs go in by `add`, out by `poll`. Nothing here waits.
 
-    A batch whose required service stays away rests and is tried again, for ever: the caller keeps its frames.
+    A batch whose required service stays away rests and is tried again: the caller keeps its frames. Those of a live
+    run are given up after `patience_seconds`, so that the run can end; those of a replay wait for ever.
     """
 
     def __init__(
-        self, scorers: Mapping[Role, Scorer], *, batch_tiles: int, in_flight: int, request_seconds: float
+        self,
+        scorers: Mapping[Role, Scorer],
+        *,
+        batch_tiles: int,
+        in_flight: int,
+        request_seconds: float,
+        patience_seconds: float,
     ) -> None:
         self._scorers = scorers
         self._batch_tiles = batch_tiles
         self._in_flight = in_flight
         self._request_seconds = request_seconds
+        self._patience_seconds = patience_seconds
         self._queues: dict[tuple[object, ...], deque[Job]] = {}
         self._alone: deque[Job] = deque()
         self._active: list[Batch] = []
@@ -126,6 +134,9 @@ class Dispatch:
             if isinstance(fault, BadInput) or batch.failures >= MOST_FAILURES:
                 return [Refused(batch.jobs[0], str(fault))]
         if lasting or self._must_wait(batch, faults):
+            if batch.plan.live and time.monotonic() - batch.since > self._patience_seconds:
+                reason = f"given up after {self._patience_seconds:g} s: {next(iter(faults.values()))}"
+                return [Refused(job, reason) for job in batch.jobs]
             batch.rest()
             self._resting.append(batch)
             return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stripwatch.ports import Done, Entry, Kind, LineStream
 
@@ -15,6 +15,7 @@ class Ticket:
 
     line: LineStream
     entry: Entry
+    taken_at: float = field(default_factory=time.monotonic)
 
 
 class Hand:

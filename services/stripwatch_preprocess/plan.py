@@ -16,6 +16,8 @@ class Plan:
     recipe: Recipe
     specs: Mapping[Role, ModelSpec]
     pinned: Mapping[Role, str]
+    live: bool = False
+    """Whether the run is watched by a deadline; in a replay only markers end it."""
 
     @property
     def key(self) -> tuple[object, ...]:

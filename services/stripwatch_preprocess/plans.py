@@ -45,6 +45,7 @@ class _Known:
     until: float
     plan: Plan | None = None
     error: StripwatchError | None = None
+    told: bool = False
 
 
 class Plans:
@@ -77,6 +78,7 @@ class Plans:
                 known.plan = self._resolve(work, run, patient=now < known.since + self._seconds)
             except StripwatchError as error:
                 known.until, known.error = time.monotonic() + ASK_AGAIN_S, error
+                self._tell(run, known, error)
                 raise
             if known.plan is None:
                 self.forget(run)
@@ -87,9 +89,20 @@ class Plans:
             raise known.error.with_traceback(None)
         return known.plan
 
+    def is_live(self, work: Work, run: RunId) -> bool:
+        """Whether the run, known or not, is watched by a deadline; StreamUnavailable."""
+        start = work.info(run).start
+        return bool(start) and decode_start(start).live
+
     def forget(self, run: RunId) -> None:
         """Looks the run up again when it is next asked for: a model of it is gone."""
         self._known.pop(run, None)
+
+    def _tell(self, run: RunId, known: _Known, error: StripwatchError) -> None:
+        """Says once why a run has to wait: an operator must not have to guess."""
+        if not known.told and not isinstance(error, BadInput):
+            log.warning("%s: its frames wait: %s", run, error)
+            known.told = True
 
     def _remember(self, run: RunId, known: _Known) -> None:
         self._known[run] = known
@@ -103,10 +116,9 @@ class Plans:
             return None
         if not info.start:
             raise BadInput(f"run {run} was never started")
-        body = info.pins
-        if not body:
-            body = work.pin(run, encode_pins(self._choose(run, decode_start(info.start).recipe, patient)))
-        return self._follow(run, decode_pins(body), patient)
+        start = decode_start(info.start)
+        body = info.pins or work.pin(run, encode_pins(self._choose(run, start.recipe, patient)))
+        return self._follow(run, decode_pins(body), patient, live=start.live)
 
     def _choose(self, run: RunId, name: str, patient: bool) -> Pins:
         """What to pin: the recipe as it is now, and its models as the services have them now."""
@@ -124,7 +136,7 @@ class Plans:
         engines = {role: spec.engine for role, spec in specs.items()}
         return Pins(recipe.text, recipe.sha256, models, engines)
 
-    def _follow(self, run: RunId, pins: Pins, patient: bool) -> Plan:
+    def _follow(self, run: RunId, pins: Pins, patient: bool, *, live: bool) -> Plan:
         """The plan of pins that are in force; a version that no replica has is replaced by the newest of its name."""
         recipe = self._parse(pins.recipe_text)
         specs: dict[Role, ModelSpec] = {}
@@ -137,7 +149,7 @@ class Plans:
             engine = pins.engines.get(role, "")
             if specs[role].engine != engine:
                 log.warning("%s: pinned to engine %s of %s, judged by %s", run, engine, pinned, specs[role].engine)
-        return Plan(recipe, specs, dict(pins.models))
+        return Plan(recipe, specs, dict(pins.models), live)
 
     def _pinned(self, run: RunId, role: Role, pinned: str, patient: bool) -> ModelSpec:
         try:

@@ -136,7 +136,14 @@ class Preprocess:
         except BadInput as error:
             self.bury(ticket, str(error))
         except (Unavailable, Overloaded, DeadlineExceeded) as error:
-            log.debug("%s: set aside: %s", entry.run, error)
+            self.set_aside(ticket, error)
+
+    def set_aside(self, ticket: Ticket, error: StripwatchError) -> None:
+        """Keeps an entry that cannot be worked on now; one of a live run that has waited too long is given up."""
+        waited = time.monotonic() - ticket.taken_at
+        if waited > self.settings.patience_seconds and self.plans.is_live(ticket.line.work, ticket.entry.run):
+            self.bury(ticket, f"given up after {self.settings.patience_seconds:g} s: {error}")
+        else:
             self._aside.append((time.monotonic() + LATER_S, ticket))
 
     def open_frame(self, ticket: Ticket) -> None:

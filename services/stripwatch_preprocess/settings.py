@@ -37,6 +37,12 @@ class PreprocessSettings(LineSettings):
     request_seconds: float = Field(
         default=5.0, gt=0, le=60, description="Time budget of a batch at both model services, retries included"
     )
+    patience_seconds: float = Field(
+        default=600.0,
+        gt=0,
+        le=86400,
+        description="Frames of a live run whose model service stays away for this long go to the dead stream",
+    )
     claim_idle_seconds: float = Field(
         default=30.0, gt=0, le=600, description="Frames given to a worker not heard of for this long are taken over"
     )

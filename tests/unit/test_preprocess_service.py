@@ -186,6 +186,32 @@ def test_a_run_that_starts_while_a_required_service_is_away_waits_unpinned() -> 
     worker.until(lambda: len(plant.kinds()) == 2)
 
 
+@pytest.mark.parametrize("pinned", [True, False])
+def test_frames_of_a_live_run_are_given_up_when_a_required_service_stays_away(*, pinned: bool) -> None:
+    plant = started(HEALTHY)
+    worker = plant.worker(patience_seconds=0.3)
+    if pinned:
+        worker.until(lambda: len(plant.results()) == 1)
+        plant.send(HEALTHY, first=1)
+    plant.classifier.fault = PeerUnavailable("classifier is away")
+    worker.until(lambda: len(plant.dead()) > 0)
+    assert "given up after 0.3 s: classifier is away" in plant.dead()[0].reason
+    worker.until(lambda: plant.line.frames.backlog().waiting == 0)
+    assert plant.results()[int(pinned)].outcome is Outcome.FAILED
+
+
+def test_frames_of_a_replay_wait_for_ever() -> None:
+    plant = Plant(recipe=recipe())
+    plant.start(live=False)
+    plant.send(HEALTHY)
+    plant.classifier.fault = PeerUnavailable("away")
+    worker = plant.worker(patience_seconds=0.01)
+    worker.rounds(60)
+    assert plant.dead() == []
+    plant.classifier.fault = None
+    worker.until(lambda: len(plant.results()) == 1)
+
+
 def test_frames_are_judged_without_a_service_that_the_recipe_can_do_without() -> None:
     plant = started(HEALTHY)
     worker = plant.worker()

@@ -1,0 +1,41 @@
+"""Pages that are made from code are current, and links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "models").glob("*/*/*.md")])
+
+
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate_settings", ROOT / "docs" / "generate_settings.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_settings_is_what_the_settings_classes_say() -> None:
+    module = generator()
+    assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run make docs"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_setting_that_a_manifest_names_exists() -> None:
+    known = set(re.findall(r"STRIPWATCH_[A-Z_]+", (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")))
+    manifests = [ROOT / "docker-compose.yml", ROOT / "deploy" / "Dockerfile", *(ROOT / "k8s").rglob("*.yaml")]
+    used = {name for path in manifests for name in re.findall(r"STRIPWATCH_[A-Z_]+", path.read_text(encoding="utf-8"))}
+    assert used <= known
