@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from stripwatch.rpc.server import GrpcServer
-
 from stripwatch.errors import StreamUnavailable
 from stripwatch.feed import FeedRules
 from stripwatch.ports import LineStream, Stream
+from stripwatch.rpc.server import GrpcServer
 from stripwatch.runtime import logging as logs
 from stripwatch.runtime.deadline import Deadline, backoff
 from stripwatch.runtime.lifecycle import Lifecycle, main

@@ -7,8 +7,8 @@ import numpy as np
 
 from stripwatch.domain.frame import Encoding, FrameHeader
 from stripwatch.errors import FrameUndecodable
+from stripwatch.imagefile import FileHeader, read_jpeg, read_png
 from stripwatch.pixels import Image
-from stripwatch_preprocess.imagefile import FileHeader, read_jpeg, read_png
 
 GREY_TOLERANCE = 2
 """Grey stored as RGB: a JPEG's chroma may be off by one, which moves a channel by this much."""

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from preprocess_cases import encoded, header_of
 from stripwatch.domain.frame import Encoding
 from stripwatch.errors import FrameUndecodable
+from stripwatch.imagefile import PNG
 from stripwatch_preprocess.decode import decode
-from stripwatch_preprocess.imagefile import PNG
 
 RNG = np.random.default_rng(3)
 GREY = cv2.GaussianBlur(RNG.integers(0, 256, (60, 90), dtype=np.uint8), (0, 0), 3)

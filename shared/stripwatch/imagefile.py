@@ -1,15 +1,17 @@
-"""What a PNG or JPEG file says of itself, read without decoding a pixel."""
+"""What an image file says of itself, read without decoding a pixel."""
 
 from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stripwatch.errors import FrameUndecodable
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8"
+BMP = b"BM"
 
 _PNG_CHANNELS = {0: ("grey", 1), 2: ("RGB", 3), 3: ("palette", 3), 4: ("grey with alpha", 2), 6: ("RGBA", 4)}
 _JPEG_CHANNELS = {1: "grey", 3: "colour", 4: "CMYK"}
@@ -62,21 +64,48 @@ def read_jpeg(data: bytes) -> FileHeader:
     if not data.startswith(JPEG):
         raise FrameUndecodable(f"expected a JPEG file, got one that begins with {data[:4].hex(' ') or 'nothing'}")
     header: FileHeader | None = None
-    at = len(JPEG)
-    while at + 4 <= len(data):
+    for marker, at in _segments(data):
         if data[at] != 0xFF:
             raise FrameUndecodable(f"JPEG: expected a marker at byte {at}, got {data[at]:#04x}")
-        marker = data[at + 1]
-        if marker == 0xFF or marker in _WITHOUT_LENGTH:
-            at += 1 if marker == 0xFF else 2
-            continue
-        (length,) = struct.unpack_from(">H", data, at + 2)
         if marker in _SOF and at + 10 <= len(data):
-            bits, height, width, channels = struct.unpack_from(">BHHB", data, at + 4)
-            header = FileHeader(width, height, bits, _JPEG_CHANNELS.get(channels, f"{channels} channels"), channels)
+            header = _frame_header(data, at)
         if marker == _SOS:
             if header is not None and data[-_TAIL:].rstrip(b"\x00").endswith(_EOI):
                 return header
             break
-        at += 2 + length
     raise FrameUndecodable(f"JPEG: truncated, {len(data)} bytes without its end marker")
+
+
+def size_of(head: bytes) -> tuple[int, int] | None:
+    """(height, width) of a PNG, BMP or JPEG from its first bytes alone; None if they do not say."""
+    if head.startswith(PNG) and len(head) >= 24:
+        width, height = struct.unpack_from(">II", head, 16)
+        return height, width
+    if head.startswith(BMP) and len(head) >= 26:
+        width, height = struct.unpack_from("<ii", head, 18)
+        return abs(height), abs(width)
+    if head.startswith(JPEG):
+        for marker, at in _segments(head):
+            if marker in _SOF and at + 10 <= len(head):
+                header = _frame_header(head, at)
+                return header.height, header.width
+    return None
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Markers of a JPEG that have a length, and where each begins; the last may begin with no marker at all."""
+    at = len(JPEG)
+    while at + 4 <= len(data):
+        marker = data[at + 1]
+        if data[at] == 0xFF and (marker == 0xFF or marker in _WITHOUT_LENGTH):
+            at += 1 if marker == 0xFF else 2
+            continue
+        yield marker, at
+        if data[at] != 0xFF:
+            return
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+
+
+def _frame_header(data: bytes, at: int) -> FileHeader:
+    bits, height, width, channels = struct.unpack_from(">BHHB", data, at + 4)
+    return FileHeader(width, height, bits, _JPEG_CHANNELS.get(channels, f"{channels} channels"), channels)
