@@ -16,8 +16,8 @@ from stripwatch.domain.verdict import StripVerdict
 from stripwatch.simulate import Flaw
 from stripwatch.simulate.agreement import Agreement
 
-_ROW = "    {mark} {label:<16} {place:<25} {size:>11}"
-_HEAD = _ROW.format(mark=" ", label="truth", place="side    from head, edge", size="size") + "      found"
+_ROW = "    {mark} {label:<15}  {place:<24} {size:>12}"
+_HEAD = _ROW.format(mark=" ", label="truth", place="side    from head, edge", size="size") + "  found"
 
 
 class DemoPage:
@@ -66,24 +66,23 @@ class DemoPage:
             return
         self._console.print(Text(_HEAD, style="dim"))
         for flaw, defect in agreement.pairs:
-            found = found_words(defect) if defect else "not found"
+            found = scores(defect) if defect else "not found"
             self._row(defect is not None, flaw.label, place(flaw.side.value, flaw.box), size(flaw.box), found)
         for defect in agreement.stray:
-            nowhere = f"{found_words(defect)} at {place(defect.side.value, defect.box)}"
-            self._row(False, "nothing", "", "", nowhere)
+            self._row(False, "nothing", place(defect.side.value, defect.box), size(defect.box), defect.label)
 
     def defects(self, verdict: StripVerdict) -> None:
         """What was found, where there is no truth to set beside it."""
         for defect in verdict.defects:
             where = place(defect.side.value, defect.box)
             row = _ROW.format(mark="·", label=defect.label, place=where, size=size(defect.box))
-            self._console.print(Text(f"{row}      {scores(defect)}"))
+            self._console.print(Text(f"{row}  {scores(defect)}"))
         for reason in verdict.reasons:
             self.say(f"  {reason}", style="dim")
 
     def _row(self, good: bool, label: str, where: str, how_large: str, found: str) -> None:
         row = _ROW.format(mark="✓" if good else "✗", label=label, place=where, size=how_large)
-        self._console.print(Text(f"{row}      {found}", style="" if good else "red"))
+        self._console.print(Text(f"{row}  {found}", style="" if good else "red"))
 
 
 def place(side: str, box: Box) -> str:
@@ -93,10 +92,6 @@ def place(side: str, box: Box) -> str:
 
 def size(box: Box) -> str:
     return f"{box.length_mm:.0f} x {box.width_mm:.0f} mm"
-
-
-def found_words(defect: Defect) -> str:
-    return f"{defect.label:<16} {scores(defect)}"
 
 
 def scores(defect: Defect) -> str:
