@@ -17,7 +17,7 @@ from stripwatch_train.strips import TestStrip
 
 Scores = npt.NDArray[np.float32]
 Score = Callable[[Image], Scores]
-THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+THRESHOLDS = (0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9)
 
 
 @dataclass

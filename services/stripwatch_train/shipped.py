@@ -26,7 +26,7 @@ from stripwatch_train.stocks import Stocks
 
 STEEL = ModelRef("steel", "1")
 TEXTURE = ModelRef("texture", "1")
-CONFIDENCE = 0.8
+CONFIDENCE = 0.7
 """The confidence that a recipe should ask of `steel`."""
 
 _CALIBRATION_BATCHES = 16

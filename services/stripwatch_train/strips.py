@@ -58,7 +58,7 @@ def off_grid(neu: Neu, rows: Rows, grounds: Image, seed: int) -> Iterator[TestSt
         yield TestStrip(np.stack(tiles), (Placed(_label(neu, row), seen, neu.names[row]),), "off grid")
 
 
-def simulated(seed: int, defects: int | None, length_mm: float = 6000.0, width_mm: float = 500.0) -> TestStrip:
+def simulated(seed: int, defects: int | None, length_mm: float = 3000.0, width_mm: float = 500.0) -> TestStrip:
     """A simulated strip cut without overlap; flaws with the tiles that their box touches."""
     plan = simulate.plan_strip(seed, length_mm=length_mm, width_mm=width_mm, defects=defects)
     rows, columns = (extent // SIZE for extent in plan.shape)
