@@ -68,8 +68,9 @@ def tile(
     anomaly: int | None = 2_000,
     size: float = TILE_MM,
 ) -> TileScore:
-    rest = (10_000 - confidence) // (len(CLASSES) - 1)
-    probabilities = tuple(confidence if name == label else rest for name in CLASSES)
+    other = "healthy" if label != "healthy" else "crazing"
+    shares = {label: confidence, other: 10_000 - confidence}
+    probabilities = tuple(shares.get(name, 0) for name in CLASSES)
     return TileScore(Box(x, y, size, size), probabilities, anomaly)
 
 

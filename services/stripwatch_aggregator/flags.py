@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from stripwatch.domain.camera import Side
 from stripwatch.domain.defect import ANOMALY
+from stripwatch.domain.reading import read_tile
 from stripwatch.domain.recipe import ClassRule, Recipe
-from stripwatch.domain.result import FrameResult, TileScore
+from stripwatch.domain.result import FrameResult
 from stripwatch.domain.strip import RunStart
 
 TENTHS = 10
@@ -34,27 +35,12 @@ def rule_of(recipe: Recipe, label: str) -> ClassRule:
     return recipe.anomaly.rule if label == ANOMALY else recipe.rule(label)
 
 
-def label_of(tile: TileScore, classes: tuple[str, ...], recipe: Recipe) -> tuple[str, int] | None:
-    """The strongest class that the tile counts as, with its probability; else an anomaly; else None."""
-    best: tuple[int, str] | None = None
-    for label, probability in zip(classes, tile.probabilities, strict=False):
-        if label in recipe.healthy or probability < recipe.rule(label).confidence:
-            continue
-        if best is None or (-probability, label) < best:
-            best = (-probability, label)
-    if best is not None:
-        return best[1], -best[0]
-    if tile.anomaly is not None and tile.anomaly >= recipe.anomaly.threshold:
-        return ANOMALY, 0
-    return None
-
-
 def flags(result: FrameResult, recipe: Recipe, start: RunStart) -> list[Flag]:
     """The frame's tiles that count, less those wholly on strip that the recipe excludes."""
     found = []
     for tile in result.tiles:
-        label = label_of(tile, result.classes, recipe)
-        if label is None:
+        reading = read_tile(tile, result.classes, recipe)
+        if reading is None:
             continue
         box = tile.box
         flag = Flag(
@@ -62,10 +48,10 @@ def flags(result: FrameResult, recipe: Recipe, start: RunStart) -> list[Flag]:
             y0=tenths(box.y_mm),
             x1=tenths(box.end_x_mm),
             y1=tenths(box.end_y_mm),
-            label=label[0],
+            label=reading.label,
             side=result.header.side,
             camera=result.header.camera,
-            confidence=label[1],
+            confidence=0 if reading.label == ANOMALY else reading.strength,
             anomaly=tile.anomaly,
         )
         if not _excluded(flag, recipe, start):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from stripwatch.domain.reading import read_tile
 from stripwatch.domain.recipe import Role
 from stripwatch.domain.result import FrameResult, TileScore
 from stripwatch.rpc.codec.results import encode_result
-from stripwatch_aggregator.flags import label_of
 from stripwatch_aggregator.rules import Rules, silent_roles
 
 
@@ -26,7 +26,7 @@ def what_to_keep(result: FrameResult, rules: Rules | None) -> bytes:
     for tile in result.tiles:
         witness = {role for role in unheard if _lacks(tile, role)}  # one tile is enough to show that a role was silent
         unheard -= witness
-        if witness or label_of(tile, result.classes, rules.recipe) is not None:
+        if witness or read_tile(tile, result.classes, rules.recipe) is not None:
             kept.append(tile)
     if as_pinned and not kept:
         return b""

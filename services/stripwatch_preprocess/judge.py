@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stripwatch.domain.frame import FrameHeader
-from stripwatch.domain.recipe import Recipe, Role
+from stripwatch.domain.reading import read_tile
+from stripwatch.domain.recipe import Role
 from stripwatch.domain.result import FrameResult, Outcome, TileScore
 from stripwatch.errors import StripwatchError
 from stripwatch_preprocess.cut import Tile
@@ -33,9 +34,9 @@ def judged(frame: CutFrame, scores: RoleScores, max_crops: int) -> FrameResult:
         )
         for number, tile in enumerate(frame.tiles)
     ]
-    strengths = [strength(score, classes, frame.plan.recipe) for score in bare]
+    readings = [read_tile(score, classes, frame.plan.recipe) for score in bare]
     # Strongest first, the first of equals: the same frame always keeps the same pictures.
-    flagged = sorted((-value, number) for number, value in enumerate(strengths) if value is not None)
+    flagged = sorted((-reading.strength, number) for number, reading in enumerate(readings) if reading)
     kept = {number for _, number in flagged[:max_crops]}
     return FrameResult(
         header=frame.header,
@@ -49,18 +50,6 @@ def judged(frame: CutFrame, scores: RoleScores, max_crops: int) -> FrameResult:
         inspected_mm2=frame.strip_mm2,
         strip_mm2=frame.strip_mm2,
     )
-
-
-def strength(score: TileScore, classes: tuple[str, ...], recipe: Recipe) -> int | None:
-    """How much a tile stands out, in units of QUANTUM; None if no class and no anomaly of it counts."""
-    found = [
-        probability
-        for label, probability in zip(classes, score.probabilities, strict=False)
-        if label not in recipe.healthy and probability >= recipe.rule(label).confidence
-    ]
-    if score.anomaly is not None and score.anomaly >= recipe.anomaly.threshold:
-        found.append(score.anomaly)
-    return max(found, default=None)
 
 
 def failed(header: FrameHeader, reason: str) -> FrameResult:

@@ -1,4 +1,4 @@
-"""The shipped models on a sample of the acceptance strips, through the running pipeline; `make bench` runs all of them."""
+"""The shipped models on a sample of the acceptance strips, through the running pipeline (`make bench` runs all)."""
 
 from __future__ import annotations
 

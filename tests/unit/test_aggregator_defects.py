@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator_cases import RECIPE, result, rules, scratch, start, tile
+from aggregator_cases import RECIPE, result, rules, scratch, start
 from stripwatch.domain.box import Box
 from stripwatch.domain.camera import Side
 from stripwatch.domain.defect import ANOMALY
-from stripwatch.domain.result import TileScore
 from stripwatch.recipes import parse_recipe
 from stripwatch_aggregator.defects import find_defects, fringe, merge
-from stripwatch_aggregator.flags import Flag, flags, label_of
+from stripwatch_aggregator.flags import Flag, flags
 
 RULES = parse_recipe(RECIPE)
 
@@ -79,18 +78,6 @@ def test_two_sides_are_two_defects() -> None:
 
 def test_two_classes_over_one_place_are_two_defects() -> None:
     assert len(find_defects([flag(0, 0, 5, 5), flag(0, 0, 5, 5, label="crazing")], RULES)) == 2
-
-
-def test_a_tile_of_two_classes_goes_to_the_stronger() -> None:
-    recipe = parse_recipe(RECIPE.replace("0.8", "0.3"))
-    torn = TileScore(Box(0, 0, 50, 50), (4_000, 1_000, 5_000), None)
-    assert label_of(torn, ("crazing", "healthy", "scratches"), recipe) == ("scratches", 5_000)
-
-
-def test_a_healthy_class_is_never_a_defect_and_a_weak_one_does_not_count() -> None:
-    assert label_of(tile(0, 0, "healthy", 9_999), ("crazing", "healthy", "scratches"), RULES) is None
-    assert label_of(tile(0, 0, "scratches", 7_999), ("crazing", "healthy", "scratches"), RULES) is None
-    assert label_of(tile(0, 0, "scratches", 8_000), ("crazing", "healthy", "scratches"), RULES) == ("scratches", 8_000)
 
 
 def test_anomalous_tiles_need_neighbours_to_be_a_defect() -> None:

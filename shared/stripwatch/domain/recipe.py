@@ -28,7 +28,8 @@ class Role(StrEnum):
 class ClassRule:
     """When a class counts, and what follows.
 
-    A tile counts as the class from `confidence` on (units of QUANTUM); a defect counts from `min_size_mm` on (its
+    A tile whose most probable defect class this is counts from `confidence` on: the probability (units of QUANTUM) of
+    all classes together that are not healthy; a defect counts from `min_size_mm` on (its
     longer side). More than `review_per_m2` defects a square metre of inspected strip ask for a review, more than
     `reject_per_m2` reject, and so does one longer than `reject_size_mm`; None never rejects.
     """

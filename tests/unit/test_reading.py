@@ -1,0 +1,52 @@
+"""What a tile's scores say under a recipe."""
+
+from __future__ import annotations
+
+import pytest
+
+from stripwatch.domain.box import Box
+from stripwatch.domain.reading import Reading, read_tile
+from stripwatch.domain.result import TileScore
+from stripwatch.recipes import parse_recipe
+
+CLASSES = ("crazing", "healthy", "scratches")
+RECIPE = parse_recipe("""
+name: test
+version: "1"
+models: {classifier: steel, anomaly: texture}
+required: [classifier]
+healthy: [healthy]
+classes: {scratches: {confidence: 0.8}}
+other: {confidence: 0.6}
+anomaly: {threshold: 1.5}
+""")
+
+
+def read(probabilities: tuple[int, ...], anomaly: int | None = None) -> Reading | None:
+    return read_tile(TileScore(Box(0, 0, 100, 100), probabilities, anomaly), CLASSES, RECIPE)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "reading"),
+    [
+        ((0, 10_000, 0), None),
+        ((100, 2_001, 7_899), None),
+        ((100, 2_000, 7_900), Reading("scratches", 8_000)),
+        ((4_500, 500, 5_000), Reading("scratches", 9_500)),
+        ((5_000, 500, 4_500), Reading("crazing", 9_500)),
+        ((4_500, 1_000, 4_500), Reading("crazing", 9_000)),
+        ((3_100, 4_000, 2_900), Reading("crazing", 6_000)),
+        ((), None),
+    ],
+)
+def test_a_tile_counts_as_its_likeliest_class_if_it_is_surely_defective(
+    probabilities: tuple[int, ...], reading: Reading | None
+) -> None:
+    assert read(probabilities) == reading
+
+
+def test_an_anomaly_counts_only_where_no_class_does() -> None:
+    assert read((0, 10_000, 0), 15_000) == Reading("anomaly", 15_000)
+    assert read((0, 10_000, 0), 14_999) is None
+    assert read((), 15_000) == Reading("anomaly", 15_000)
+    assert read((0, 0, 10_000), 90_000) == Reading("scratches", 10_000)
