@@ -7,9 +7,11 @@ from stripwatch.errors import Conflict, CursorLost
 from stripwatch.ports import DeadLetter, Entry, Event, Published, Tapped
 from stripwatch.stream.cursor import checked
 from stripwatch.stream.keys import Keys
-from stripwatch.stream.memory.flow import MemoryRuns, MemorySource, MemoryWork
 from stripwatch.stream.memory.log import Log, now_ms, parse_id
+from stripwatch.stream.memory.runs import MemoryRuns
+from stripwatch.stream.memory.source import MemorySource
 from stripwatch.stream.memory.state import LineMemory
+from stripwatch.stream.memory.work import MemoryWork
 
 
 class MemoryEvents:

@@ -1,0 +1,49 @@
+"""What the services need from outside, as Protocols; `stream/` and `rpc/` hold the adapters.
+
+Everything a service does with Redis goes through the stream ports. All of them are bound to one line. Adapters raise
+`StreamUnavailable` when the server does not answer and `StreamFull` when it refuses writes.
+"""
+
+from stripwatch.ports.entries import Entry, Event, Kind, Outgoing, Published
+from stripwatch.ports.line import LineStream, Stream
+from stripwatch.ports.models import Engine, Pending, Scorer, Scores, Tiles
+from stripwatch.ports.queue import Backlog, Queue
+from stripwatch.ports.readers import Beats, Dead, DeadLetter, EventLog, Tap, Tapped, Verdicts
+from stripwatch.ports.runs import CameraState, Record, Recorded, Runs, RunState
+from stripwatch.ports.source import LineState, MemoryUse, Source
+from stripwatch.ports.work import Done, RunInfo, Work
+
+__all__ = [
+    "Backlog",
+    "Beats",
+    "CameraState",
+    "Dead",
+    "DeadLetter",
+    "Done",
+    "Engine",
+    "Entry",
+    "Event",
+    "EventLog",
+    "Kind",
+    "LineState",
+    "LineStream",
+    "MemoryUse",
+    "Outgoing",
+    "Pending",
+    "Published",
+    "Queue",
+    "Record",
+    "Recorded",
+    "RunInfo",
+    "RunState",
+    "Runs",
+    "Scorer",
+    "Scores",
+    "Source",
+    "Stream",
+    "Tap",
+    "Tapped",
+    "Tiles",
+    "Verdicts",
+    "Work",
+]

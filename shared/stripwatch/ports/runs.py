@@ -1,0 +1,107 @@
+"""Open runs, and how they end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from stripwatch.domain.frame import RunId
+from stripwatch.ports.entries import Event
+
+
+class Recorded(StrEnum):
+    """What became of an outcome that was to be recorded."""
+
+    NEW = "new"
+    REPEAT = "repeat"
+    LATE = "late"
+    """The run has its verdict already."""
+    UNKNOWN = "unknown"
+    """No such run: neither open nor remembered. The entry is not acked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One frame's outcome on its way into the run's state.
+
+    `flagged` is the FrameResult of a frame with something to report, empty otherwise; `failure` the reason of a
+    failed one, empty for a judged one.
+    """
+
+    id: str
+    run: RunId
+    camera: str
+    index: int
+    inspected_mm2: int
+    strip_mm2: int
+    flagged: bytes = b""
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraState:
+    """What a run knows of one camera. `judged` has one bit a frame, index 0 first in the highest bit of byte 0."""
+
+    end: bytes = b""
+    judged: bytes = b""
+    inspected_mm2: int = 0
+    strip_mm2: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """All that is known of an open run. `revision` changes with every record."""
+
+    run: RunId
+    revision: int
+    start: bytes
+    pins: bytes
+    live: bool
+    idle_ms: int
+    deadline_ms: int
+    busy: bool
+    """Whether entries of the line as old as the run's last one still wait in `frames` or `results`."""
+    cameras: Mapping[str, CameraState] = field(default_factory=dict)
+    flagged: tuple[bytes, ...] = ()
+    failures: Mapping[tuple[str, int], str] = field(default_factory=dict)
+
+
+class Runs(Protocol):
+    """Open runs of one line, and how they end. Nothing here depends on who calls it: any replica may."""
+
+    def record(self, records: Sequence[Record]) -> list[Recorded]:
+        """Records outcomes and acks their entries, each in one atomic step, also when memory is full."""
+
+    def record_end(self, entry_id: str, run: RunId, camera: str, body: bytes, frames: int, shed: int) -> Recorded:
+        """Records a camera's end marker: it used `frames` indices, of which it did not send `shed`."""
+
+    def acknowledge(self, entry_ids: Sequence[str]) -> None:
+        """Acks entries of `results` that ask for nothing more: start markers, whose run `start_run` opened."""
+
+    def discard(self, entry_id: str, reason: str) -> None:
+        """Moves an entry of `results` that belongs nowhere to `dead`."""
+
+    def due(self, limit: int) -> list[RunId]:
+        """Open runs to look at now: complete ones, and live ones that have been idle for their deadline."""
+
+    def postpone(self, run: RunId, delay_ms: int) -> None:
+        """Looks at the run again after a while, unless something happens in it first."""
+
+    def state(self, run: RunId) -> RunState | None:
+        """The run as it is now; None if it is closed or unknown."""
+
+    def close(self, run: RunId, revision: int, verdict: Event) -> bool:
+        """Publishes the verdict and forgets the run but for a tombstone, in one atomic step.
+
+        False, and nothing done, if the run is closed or has changed since `revision`.
+        """
+
+    def alarm(self, key: str, alarm: Event) -> bool:
+        """Publishes an alarm unless the run raised one of that key before, or is closed."""
+
+    def open_runs(self) -> list[RunId]: ...
+
+    def late(self, run: RunId) -> int:
+        """How many results came after the run's verdict."""
