@@ -58,7 +58,8 @@ class SteelNet(nn.Module):
 
 FIRST = Schedule()
 SECOND = Schedule(size=160, steps=480, rate=7e-4, seed=1)
-"""Small tiles first, then the final size with the hard tiles added."""
+THIRD = Schedule(size=160, steps=150, rate=3e-4, seed=2)
+"""Small tiles first, then the final size with the hard tiles added, then those that are still hard."""
 
 
 def train(net: SteelNet, stock: Stock, schedule: Schedule) -> SteelNet:

@@ -18,6 +18,7 @@ from stripwatch_train.distil import at_size
 from stripwatch_train.pools import clean_tile, flaw, simulator_hash
 
 CLEAN_SEEDS = (10_000, 24_000)
+SECOND_CLEAN_SEEDS = (40_000, 12_000)
 FLAW_SEEDS = (200_000, 4_000)
 """First simulator seed and how many are looked at."""
 KEEP_CLEAN = 1500
@@ -25,10 +26,12 @@ KEEP_FLAWS = 800
 _MIN_VISIBLE = 0.25
 
 
-def hard_clean(net: SteelNet, size: int, cache: Path) -> Image:
-    """(1500, 200, 200) healthy simulated tiles that look most like a defect to `net`."""
-    seeds = hardest(net, size, CLEAN_SEEDS, clean_tile, lambda _: 0, KEEP_CLEAN, cache, "clean")
-    return np.stack([clean_tile(seed) for seed in seeds])
+def hard_clean(
+    net: SteelNet, size: int, cache: Path, seeds: tuple[int, int] = CLEAN_SEEDS, keep: int = KEEP_CLEAN
+) -> Image:
+    """(keep, 200, 200) healthy simulated tiles that look most like a defect to `net`."""
+    seeds_kept = hardest(net, size, seeds, clean_tile, lambda _: 0, keep, cache, "clean")
+    return np.stack([clean_tile(seed) for seed in seeds_kept])
 
 
 def hard_flaws(net: SteelNet, size: int, cache: Path) -> tuple[Image, Labels]:
@@ -63,8 +66,9 @@ def hardest(
     starts = range(seeds[0], sum(seeds), 64)
     for start in track(starts, description=f"hard {what}"):
         batch = list(range(start, min(start + 64, sum(seeds))))
-        logits = logits_of(net, at_size(np.stack([tile(seed) for seed in batch]), size).numpy())
-        sure = torch.softmax(logits, 1).numpy()
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = logits_of(net, at_size(np.stack([tile(seed) for seed in batch]), size).numpy())
+        sure = torch.softmax(logits.float(), 1).numpy()
         for row, seed in zip(sure, batch, strict=True):
             heapq.heappush(worst, (-float(row[truth(seed)]), seed))
             if len(worst) > keep:

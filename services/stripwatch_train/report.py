@@ -17,7 +17,7 @@ from stripwatch_train.stocks import QUILTS_EACH, Stocks
 from stripwatch_train.strips import off_grid, on_grid, simulated
 
 STRIPS = 100
-_FLAWED_SEED, _CLEAN_SEED, _GROUND_SEED = EVALUATION_SEED + 100, EVALUATION_SEED + 5000, EVALUATION_SEED + 20_000
+_FLAWED_SEED, _CLEAN_SEED, _GROUND_SEED = EVALUATION_SEED + 40_000, EVALUATION_SEED + 50_000, EVALUATION_SEED + 20_000
 
 
 def load_judge(models: Path) -> Judge:
