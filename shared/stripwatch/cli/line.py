@@ -8,6 +8,7 @@ import typer
 
 from stripwatch.cli.show import console, emit, table
 from stripwatch.cli.where import JsonOption, RedisOption, open_line
+from stripwatch.feed import end_abandoned, owner_name
 from stripwatch.ports import LineState, LineStream
 
 app = typer.Typer(help="Pause, drain and resume a rolling line.", no_args_is_help=True)
@@ -37,6 +38,17 @@ def drain(line: Line, redis: RedisOption = None) -> None:
 def resume(line: Line, redis: RedisOption = None) -> None:
     """Everything flows again."""
     _set(redis, line, LineState.RUNNING)
+
+
+@app.command()
+def close(line: Line, redis: RedisOption = None) -> None:
+    """Ends open runs whose source is gone, so that they get their verdicts."""
+    with open_line(redis, line) as streams:
+        ended = end_abandoned(streams, owner_name())
+    for run in ended:
+        console().print(f"{run.strip}/{run.run} is ended: its verdict says what was missing")
+    if not ended:
+        console().print(f"{line} has no open run without its ends")
 
 
 @app.command()

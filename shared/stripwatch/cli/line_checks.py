@@ -18,6 +18,7 @@ def line_findings(line: LineStream) -> list[Finding]:
     found = [_state(line)]
     found += [_stage(line.line, stage, alive.get(stage, []), waiting[empties]) for stage, empties in STAGES.items()]
     found += [_backlog(line.line, name, backlog) for name, backlog in waiting.items()]
+    found.append(_abandoned(line))
     found.append(_dead(line))
     return found
 
@@ -57,6 +58,17 @@ def _backlog(line: str, name: str, backlog: Backlog) -> Finding:
         says += f", the oldest for {backlog.oldest_ms / 1000:.0f} s"
         return warn(what, says, "a service may be away or too slow: look at its health, or add workers")
     return ok(what, says)
+
+
+def _abandoned(line: LineStream) -> Finding:
+    """Runs that only a marker can end, with no source left to send it."""
+    what = f"{line.line}: open runs"
+    states = [state for run in line.runs.open_runs() if (state := line.runs.state(run)) is not None]
+    silent = [state for state in states if not state.live and not state.busy and state.idle_ms > OLD_MS]
+    if not silent or line.beats.alive().get("ingest") or line.beats.alive().get("replay"):
+        return ok(what, str(len(states)))
+    names = ", ".join(f"{state.run.strip}/{state.run.run}" for state in silent)
+    return warn(what, f"{names}: no source is left to end them", f"`stripwatch line close {line.line}`")
 
 
 def _dead(line: LineStream) -> Finding:

@@ -62,7 +62,7 @@ class RunAccount:
         frames, shed = account.declared(end.frames, end.shed)
         return CameraEnd(end.run, end.camera, frames, shed)
 
-    def cut_short(self) -> list[CameraEnd]:
+    def cut_short(self, reason: str = STOPPED) -> list[CameraEnd]:
         """Ends of the cameras that have none, for a source that stops in mid-run.
 
         What was still to come is declared as shed, at least one frame: a strip that was not seen to its end must
@@ -76,6 +76,6 @@ class RunAccount:
             length = self.start.length_mm
             planned = ceil(length / camera.frame_length_mm - 1e-9) if length else 0
             frames = max(planned, account.following + 1)
-            rest = Shed(IndexRange(account.following, frames - 1), STOPPED)
+            rest = Shed(IndexRange(account.following, frames - 1), reason)
             ends.append(self.end(CameraEnd(self.start.run, camera.name, frames, (rest,))))
         return ends

@@ -12,6 +12,7 @@ from stripwatch.ports import (
     MemoryUse,
     Outgoing,
 )
+from stripwatch.stream.held import held_message
 from stripwatch.stream.memory.log import now_ms
 from stripwatch.stream.memory.state import LineMemory, RunRecord
 
@@ -60,7 +61,7 @@ class MemorySource:
             for other in sources:
                 held, _, who = other.partition(":")
                 if other != f"{mode}:{owner}" and "replay" in (mode, held):
-                    raise Conflict(f"line {self._line} is held by a {held} source ({who}); a {mode} source has to wait")
+                    raise Conflict(held_message(self._line, held, who))
             sources[f"{mode}:{owner}"] = now_ms() + ttl_ms
 
     def release(self, owner: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from stripwatch.domain.frame import RunId
 from stripwatch.errors import Conflict
 from stripwatch.ports import LineState, MemoryUse, Outgoing
+from stripwatch.stream.held import held_message
 from stripwatch.stream.keys import Keys, member
 from stripwatch.stream.redis.client import Call, Client, Part
 
@@ -49,7 +50,7 @@ class RedisSource:
         other = self._client.call("hold", [self._keys.sources], [mode, owner, ttl_ms]).decode()
         if other:
             held, _, who = other.partition(":")
-            raise Conflict(f"line {self._keys.line} is held by a {held} source ({who}); a {mode} source has to wait")
+            raise Conflict(held_message(self._keys.line, held, who))
 
     def release(self, owner: str) -> None:
         self._client.do("ZREM", self._keys.sources, f"live:{owner}", f"replay:{owner}")
