@@ -54,11 +54,11 @@ def _of_defects(recipe: Recipe, evidence: Evidence) -> Iterator[Finding]:
     area = evidence.coverage.inspected_mm2
     for label, count in sorted(Counter(defect.label for defect in evidence.defects).items()):
         rule = rule_of(recipe, label)
-        many = f"{count} {label} {_plural(count)} on {area / 1e6:.2f} m²"
+        many = f"{label}: {count} {_plural(count)} on {area / 1e6:.2f} m²"
         if rule.reject_per_m2 is not None and count * 1e6 > rule.reject_per_m2 * area:
-            yield Finding(Disposition.REJECT, f"{many}: more than {rule.reject_per_m2:g} a m² reject")
+            yield Finding(Disposition.REJECT, f"{many} (more than {rule.reject_per_m2:g} a m² rejects)")
         elif count * 1e6 > rule.review_per_m2 * area:
-            yield _review(f"{many}: more than {rule.review_per_m2:g} a m² ask for a review")
+            yield _review(f"{many} (more than {rule.review_per_m2:g} a m² asks for a review)")
         if rule.reject_size_mm is not None:
             longest = max((_size(defect) for defect in evidence.defects if defect.label == label), default=0)
             if longest > tenths(rule.reject_size_mm):
@@ -72,6 +72,8 @@ def _of_the_inspection(recipe: Recipe, evidence: Evidence) -> Iterator[Finding]:
     units = evidence.coverage.units
     if units < recipe.min_coverage:
         yield _review(f"coverage {_percent(units)}, and the recipe asks for {_percent(recipe.min_coverage)}")
+    if evidence.coverage.inspected_mm2 == 0:
+        return  # without a tile there is nothing that a service could have scored
     for role in sorted(recipe.required - evidence.spoke):
         yield _review(f"the {role} is required and did not score every tile")
 

@@ -60,7 +60,7 @@ def test_a_clean_strip_is_accepted() -> None:
 def test_one_defect_asks_for_a_review_and_says_why() -> None:
     found = verdict(state([result(index, scratch(1) if index == 1 else None) for index in range(200)], [end(200)]))
     assert found.disposition is Disposition.REVIEW
-    assert found.reasons == ("1 scratches defect on 4.00 m²: more than 0 a m² ask for a review",)
+    assert found.reasons == ("scratches: 1 defect on 4.00 m² (more than 0 a m² asks for a review)",)
     assert [(one.label, one.confidence, one.box.x_mm, one.box.y_mm) for one in found.defects] == [
         ("scratches", 9500, 100, 50)
     ]
@@ -69,7 +69,7 @@ def test_one_defect_asks_for_a_review_and_says_why() -> None:
 def test_many_defects_reject() -> None:
     found = verdict(state([result(index, scratch(index)) for index in range(10)], [end(10)]))
     assert found.disposition is Disposition.REJECT
-    assert found.reasons[0].startswith("10 scratches defects on 0.20 m²: more than 5 a m² reject")
+    assert found.reasons[0].startswith("scratches: 10 defects on 0.20 m² (more than 5 a m² rejects)")
 
 
 def test_a_long_defect_rejects() -> None:
@@ -172,7 +172,7 @@ def test_a_frame_failed_and_then_judged_counts_as_judged() -> None:
 def test_a_strip_without_frames_is_never_accepted() -> None:
     found = verdict(state([], [end(0)]))
     assert (found.disposition, found.coverage, found.partial) == (Disposition.REVIEW, 0, False)
-    assert found.reasons[0] == "no strip was inspected"
+    assert found.reasons == ("no strip was inspected", "coverage 0.00 %, and the recipe asks for 99.00 %")
     assert (found.models, found.spoke) == ((), frozenset())
 
 

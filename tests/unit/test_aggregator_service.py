@@ -321,6 +321,6 @@ def test_a_verdict_is_one_readable_line() -> None:
     plant.step(2)
     line = service.summary(decode_verdict(plant.verdicts()[0].body))
     assert line == (
-        "line1/strip7/run1: REJECT (1 scratches defect on 0.04 m²: more than 5 a m² reject): "
+        "line1/strip7/run1: REJECT (scratches: 1 defect on 0.04 m² (more than 5 a m² rejects)): "
         "2 frames, coverage 100.00 %, 1 defect"
     )
