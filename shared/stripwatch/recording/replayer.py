@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from stripwatch.domain.frame import Frame, RunId
 from stripwatch.domain.strip import RunStart
-from stripwatch.errors import DeadlineExceeded, PeerUnavailable
+from stripwatch.errors import DeadlineExceeded
 from stripwatch.feed import FeedRules, Hold, Pace, Publisher, owner_name
 from stripwatch.ports import LineStream
+from stripwatch.recording.consumers import Consumers
 from stripwatch.recording.reader import Recording
 from stripwatch.recording.rename import as_new_runs
 from stripwatch.runtime.deadline import Deadline
 from stripwatch.runtime.lifecycle import Lifecycle
 
 STAGE = "replay"
-CONSUMERS = ("preprocess", "aggregate")
 
-_LOOK_EVERY_S = 0.1
 _STEP_S = 0.002
-
-
-@dataclass(frozen=True, slots=True)
-class Consumers:
-    """Who has to be alive before a replay begins, and how long it waits for them."""
-
-    stages: Sequence[str] = CONSUMERS
-    wait_s: float = 60.0
 
 
 class Replayer:
@@ -61,7 +50,7 @@ class Replayer:
         """Publishes the whole recording; the new runs, in the order of their starts."""
         runs: list[RunId] = []
         with Hold(self._line, owner_name(), live=False, stage=STAGE) as hold:
-            self._wait_for_consumers(lifecycle)
+            self._consumers.wait(self._line, lifecycle)
             publisher = Publisher(self._line, self._rules, lifecycle)
             try:
                 for event in as_new_runs(recording.events(), self._line.line, recipe=recipe):
@@ -100,19 +89,4 @@ class Replayer:
                     f"{frames} frames and {results} results wait on line {self._line.line}"
                 )
             if not lifecycle.sleep(_STEP_S):
-                return
-
-    def _wait_for_consumers(self, lifecycle: Lifecycle) -> None:
-        until = time.monotonic() + self._consumers.wait_s
-        while True:
-            alive = self._line.beats.alive()
-            missing = [stage for stage in self._consumers.stages if not alive.get(stage)]
-            if not missing:
-                return
-            if time.monotonic() >= until:
-                raise PeerUnavailable(
-                    f"line {self._line.line}: no {' and no '.join(missing)} worker was heard of within "
-                    f"{self._consumers.wait_s:g} s; start them (`stripwatch up`) and replay again"
-                )
-            if not lifecycle.sleep(_LOOK_EVERY_S):
                 return
