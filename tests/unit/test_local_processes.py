@@ -54,6 +54,18 @@ def gone(pid: int) -> bool:
     return state == "Z"
 
 
+def test_the_last_words_of_a_child_are_its_last_line_alone() -> None:
+    child = Child(Spec("talker", (sys.executable, "-c", "print('log'); print('why'); print(); exit(3)")), _ignore)
+    assert child.last_words == "never started"
+    child.start()
+    assert child.wait(15.0)
+    assert (child.reason, child.last_words) == ("failed with exit 3", "why")
+
+
+def _ignore(_name: str, _line: str) -> None:
+    """Output that the test does not look at."""
+
+
 def test_a_child_dies_with_a_parent_that_was_killed() -> None:
     parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None

@@ -93,6 +93,11 @@ class Child:
             return f"killed by {signal.Signals(-code).name}"
         return "ended by itself (exit 0)" if code == 0 else f"failed with exit {code}"
 
+    @property
+    def last_words(self) -> str:
+        """The last line it said, where a service that fails says why; how it ended if it said nothing."""
+        return next((line for line in reversed(self.tail) if line), self.reason)
+
     def send(self, number: signal.Signals) -> None:
         if self._process and self.running:
             self._process.send_signal(number)

@@ -95,7 +95,7 @@ class Pipeline:
                 if health.status(missing[name], 0.5) == health.SERVING:
                     del missing[name]
             if missing and time.monotonic() > deadline:
-                words = "; ".join(f"{name}: {_last_words(self.supervisor.children[name])}" for name in missing)
+                words = "; ".join(f"{name}: {self.supervisor.children[name].last_words}" for name in missing)
                 raise DeadlineExceeded(f"not ready after {timeout_s:g} s: {words}")
             if missing:
                 self.tend()
@@ -104,7 +104,8 @@ class Pipeline:
     def _refuse_if_hopeless(self, child: Child) -> None:
         """A service that fails while it starts (a refused setting, a missing module) would fail again."""
         if (child.code or 0) > 0:
-            raise StripwatchError(f"{child.spec.name} does not start: {_last_words(child)}")
+            child.wait(1.0)  # for its last words
+            raise StripwatchError(f"{child.spec.name} does not start: {child.last_words}")
 
     def tend(self) -> None:
         self.supervisor.tend()
@@ -147,11 +148,11 @@ class Pipeline:
         deadline = time.monotonic() + timeout_s
         while feed.running:
             if time.monotonic() > deadline:
-                raise DeadlineExceeded(f"{feed.spec.name} still runs after {timeout_s:g} s: {_last_words(feed)}")
+                raise DeadlineExceeded(f"{feed.spec.name} still runs after {timeout_s:g} s: {feed.last_words}")
             self.sleep()
         feed.wait(1.0)
         if feed.code != 0:
-            raise StripwatchError(f"{feed.spec.name} {feed.reason}: {_last_words(feed)}")
+            raise StripwatchError(f"{feed.spec.name} {feed.reason}: {feed.last_words}")
 
     def verdict(self, run: RunId, timeout_s: float = 60.0) -> Published:
         """The run's verdict, when it is there."""
@@ -171,7 +172,3 @@ class Pipeline:
             if time.monotonic() > deadline:
                 raise DeadlineExceeded(f"still open after {timeout_s:g} s: {', '.join(map(str, left))}")
             self.sleep()
-
-
-def _last_words(child: Child) -> str:
-    return " / ".join(list(child.tail)[-3:]) or child.reason
