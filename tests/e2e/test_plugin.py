@@ -55,3 +55,27 @@ def test_sessions_run_side_by_side(plant: pytest.Pytester) -> None:
     )
     result = plant.runpytest_subprocess("-n", "2", *OPTIONS, "test_two.py")
     result.assert_outcomes(passed=2)
+
+
+def test_what_is_missing_is_one_sentence_without_a_traceback(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from stripwatch.stream.memory import MemoryStream
+
+        @pytest.fixture
+        def stripwatch_pipeline():
+            return MemoryStream()  # has lines, and that is all a replay looks at before its file
+
+        def test_no_stored_verdicts(golden):
+            golden([], "none.json")
+
+        def test_no_recording(stripwatch_pipeline, monkeypatch, replay):
+            monkeypatch.setattr(stripwatch_pipeline, "line", lambda: MemoryStream().line, raising=False)
+            replay("none.mcap")
+        """
+    )
+    result = pytester.runpytest_subprocess(*OPTIONS)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["none.json: no stored verdicts there*--stripwatch-golden-update*", "none.mcap: *"])
+    result.stdout.no_fnmatch_line("*Error*")

@@ -96,5 +96,5 @@ def test_what_is_no_stored_verdict_is_refused_by_name(tmp_path: Path, text: str)
 
 
 def test_a_missing_file_says_how_to_make_it(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="store some with an update"):
+    with pytest.raises(BadInput, match="--stripwatch-golden-update` stores them"):
         load(tmp_path / "none.json")

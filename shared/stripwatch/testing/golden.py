@@ -63,7 +63,9 @@ def load(path: Path) -> list[dict[str, Any]]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadInput(f"{path}: no stored verdicts there ({error.strerror}); store some with an update") from error
+        raise BadInput(
+            f"{path}: no stored verdicts there ({error.strerror}); `pytest --stripwatch-golden-update` stores them"
+        ) from error
     except ValueError as error:
         raise BadInput(f"{path}: expected stored verdicts (JSON), got {error}") from error
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):

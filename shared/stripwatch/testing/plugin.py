@@ -7,17 +7,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from stripwatch.errors import StripwatchError
+
 if TYPE_CHECKING:
     from stripwatch.local import Pipeline
 
 Replay = Callable[[str | Path], list[dict[str, Any]]]
 Golden = Callable[[Sequence[dict[str, Any]], str | Path], None]
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """What we raise on purpose fails the test with its text: a traceback through our insides says nothing more."""
+    try:
+        yield
+    except StripwatchError as error:
+        said = str(error)
+    else:
+        return
+    pytest.fail(said, pytrace=False)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,7 +72,11 @@ def stripwatch_pipeline(stripwatch_redis: str, tmp_path_factory: pytest.TempPath
                 log.write(f"{name:<12} | {text}\n")
                 log.flush()
 
-        with local.Pipeline(folder, redis_url=stripwatch_redis, lines=(line,), sink=keep) as pipeline:
+        with ExitStack() as stack:
+            with plainly():
+                pipeline = stack.enter_context(
+                    local.Pipeline(folder, redis_url=stripwatch_redis, lines=(line,), sink=keep)
+                )
             yield pipeline
 
 
@@ -67,7 +86,8 @@ def replay(stripwatch_pipeline: Pipeline) -> Replay:
     local = import_module("stripwatch.local.replay")
 
     def run(path: str | Path) -> list[dict[str, Any]]:
-        verdicts: list[dict[str, Any]] = local.replay(stripwatch_pipeline, Path(path))
+        with plainly():
+            verdicts: list[dict[str, Any]] = local.replay(stripwatch_pipeline, Path(path))
         return verdicts
 
     return run
@@ -83,7 +103,9 @@ def golden(request: pytest.FixtureRequest) -> Golden:
         if update:
             module.store(Path(path), verdicts)
             return
-        difference = module.compare_all(module.load(Path(path)), verdicts)
+        with plainly():
+            stored = module.load(Path(path))
+        difference = module.compare_all(stored, verdicts)
         if difference:
             pytest.fail(f"{path}: {difference}", pytrace=False)
 
