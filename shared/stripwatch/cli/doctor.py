@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
-from pathlib import Path
 
 import typer
 
 from stripwatch.cli.findings import Finding, Level, fail, ok
 from stripwatch.cli.line_checks import line_findings, service_findings
 from stripwatch.cli.model_checks import model_findings
+from stripwatch.cli.recipe_checks import book
 from stripwatch.cli.redis_checks import read_facts, redis_findings
 from stripwatch.cli.show import console, emit, table, word
 from stripwatch.cli.where import JsonOption, LineOption, RedisOption, here, line_name, redis_address
 from stripwatch.errors import NotFound, StripwatchError
-from stripwatch.recipes import RecipeBook, default_folders
 from stripwatch.rpc import health
 from stripwatch.stream import connect
 
@@ -60,12 +58,10 @@ def examine_services() -> list[Finding]:
 
 def examine_recipes() -> list[Finding]:
     """Every recipe that ships or is configured."""
-    named = os.environ.get("STRIPWATCH_RECIPES", "")
-    book = RecipeBook([Path(part) for part in named.split(os.pathsep) if part] or default_folders())
-    found = []
-    for name in book.names():
+    recipes, found = book(), []
+    for name in recipes.names():
         try:
-            found.append(ok(f"recipe {name}", f"version {book.find(name).version}"))
+            found.append(ok(f"recipe {name}", f"version {recipes.find(name).version}"))
         except StripwatchError as error:
             found.append(
                 fail(

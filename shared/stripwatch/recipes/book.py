@@ -32,12 +32,13 @@ class RecipeBook:
         for folder in self._folders:
             path = folder / f"{name}.yaml"
             if path.is_file():
-                return _read(path)
+                return read_recipe(path)
         places = ", ".join(str(folder) for folder in self._folders)
         raise NotFound(f"recipe {name}: not in {places}; there are {', '.join(self.names()) or 'none'}")
 
 
-def _read(path: Path) -> Recipe:
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in a file; RecipeInvalid names the file and what is wrong in it, its name included."""
     try:
         recipe = parse_recipe(path.read_text(encoding="utf-8"))
     except RecipeInvalid as error:
