@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -10,19 +11,21 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from stripwatch.cli.attended import require_flow
 from stripwatch.cli.bars import bar
+from stripwatch.cli.interrupt import interrupt
+from stripwatch.cli.recipe_checks import book
 from stripwatch.cli.show import console, emit, metres, table
-from stripwatch.cli.where import JsonOption, LineOption, RedisOption, line_name, redis_address
+from stripwatch.cli.where import JsonOption, LineOption, RedisOption, open_line, redis_address
 from stripwatch.domain.frame import RunId
 from stripwatch.errors import StripwatchError
 from stripwatch.feed import new_run_id
 from stripwatch.local.child import Child
 from stripwatch.local.feeds import simulator_settings
-from stripwatch.local.services import ingest_spec
+from stripwatch.local.services import DRAIN_S, ingest_spec
 from stripwatch.ports import LineStream
 from stripwatch.simulate import Flaw
 from stripwatch.simulate.series import StripSeries
-from stripwatch.stream import connect
 
 WIDTH_MM = 400.0
 MM_PER_PX = 0.5
@@ -36,6 +39,8 @@ def simulate(
         float | None, typer.Option(min=0.01, metavar="M/S", help="As the strip runs [default: flat out]")
     ] = None,
     length_m: Annotated[float, typer.Option("--length-m", min=0.5, max=10_000.0, help="Length of each strip")] = 6.0,
+    recipe: Annotated[str | None, typer.Option(help="Judge by this recipe [default: hot-rolled]")] = None,
+    wait: Annotated[float, typer.Option(min=0.0, help="Seconds to wait for workers")] = 30.0,
     line: LineOption = None,
     redis: RedisOption = None,
     as_json: JsonOption = False,
@@ -45,20 +50,23 @@ def simulate(
     Says what is truly on them; `stripwatch verdicts` says what was seen.
     """
     series = StripSeries(seed, length_m * 1000, WIDTH_MM, MM_PER_PX, defects=(0,) if clean else ())
-    address, name, run = redis_address(redis), line_name(line), new_run_id()
-    feed = Child(ingest_spec("ingest", address, name, simulator_settings(series, strips, run, speed)), _pass_on)
-    runs = [RunId(name, series.strip(number), run) for number in range(strips)]
-    stream = connect(address)
-    try:
-        streams = stream.line(name)
-        feed.start()
-        watch(feed, streams, runs)
-    finally:
-        stream.close()
-        feed.terminate()
-        feed.wait(15.0)
+    if recipe is not None:
+        book().find(recipe)
+    run = new_run_id()
+    settings = simulator_settings(series, strips, run, speed, recipe)
+    signal.signal(signal.SIGTERM, interrupt)
+    with open_line(redis, line) as streams:
+        require_flow(streams, wait)
+        runs = [RunId(streams.line, series.strip(number), run) for number in range(strips)]
+        feed = Child(ingest_spec("ingest", redis_address(redis), streams.line, settings), _pass_on)
+        try:
+            feed.start()
+            watch(feed, streams, runs)
+        finally:
+            feed.terminate()  # it ends the open run and says how far it came
+            feed.wait(DRAIN_S + 5.0)
     if feed.code != 0:
-        raise StripwatchError(f"ingest {feed.reason}: {' / '.join(list(feed.tail)[-3:])}")
+        raise StripwatchError(f"ingest {feed.reason}: {feed.last_words}")
     truths = [(one, series.truth(number)) for number, one in enumerate(runs)]
     if as_json:
         emit(

@@ -7,11 +7,11 @@ import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
+from stripwatch.cli.interrupt import interrupt
 from stripwatch.cli.show import console, table
 from stripwatch.cli.where import DEFAULT_LINE
 from stripwatch.errors import Conflict
@@ -103,8 +103,3 @@ def prefixed(name: str, line: str) -> None:
         label = f"\033[{_HUES[sum(name.encode()) % len(_HUES)]}m{label}\033[0m"
     sys.stderr.write(f"{label} {line}\n")
     sys.stderr.flush()
-
-
-def interrupt(_number: int, _frame: FrameType | None) -> None:
-    """SIGTERM while things start: as Ctrl-C, so that what was started is stopped."""
-    raise KeyboardInterrupt

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from stripwatch.errors import NotFound
+from stripwatch.errors import BadInput, NotFound
 from stripwatch.local.state import UpState, read_state
 from stripwatch.ports import LineStream
 from stripwatch.stream import connect
@@ -47,6 +47,14 @@ def line_name(given: str | None) -> str:
         return given
     state = here()
     return state.lines[0] if state else DEFAULT_LINE
+
+
+def only_line(given: str | None) -> str:
+    """The line to act on; BadInput where `up` runs several and none is named."""
+    state = here()
+    if given is None and state and len(state.lines) > 1:
+        raise BadInput(f"name one of the lines that `up` runs: {', '.join(state.lines)}")
+    return line_name(given)
 
 
 @contextmanager

@@ -7,8 +7,10 @@ from pathlib import Path
 from stripwatch.simulate.series import StripSeries
 
 
-def simulator_settings(series: StripSeries, strips: int, run: str, speed: float | None = None) -> dict[str, str]:
-    """`speed` in m/s; None: as fast as the line takes them."""
+def simulator_settings(
+    series: StripSeries, strips: int, run: str, speed: float | None = None, recipe: str | None = None
+) -> dict[str, str]:
+    """`speed` in m/s; None: as fast as the line takes them. `recipe` None: the ingest's own default."""
     return {
         "STRIPWATCH_SOURCE": "simulator",
         "STRIPWATCH_RUN": run,
@@ -20,6 +22,7 @@ def simulator_settings(series: StripSeries, strips: int, run: str, speed: float 
         "STRIPWATCH_SIM_SEED": str(series.seed),
         "STRIPWATCH_SIM_STRIPS": str(strips),
         "STRIPWATCH_SIM_DEFECTS": ",".join(str(count) for count in series.defects),
+        **({"STRIPWATCH_RECIPE": recipe} if recipe else {}),
     }
 
 
