@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from stripwatch.cli.show import console, emit, table
 from stripwatch.cli.where import JsonOption, LineOption, RedisOption, open_line
@@ -22,10 +24,11 @@ MOST = 10_000
 def list_(
     redis: RedisOption = None,
     line: LineOption = None,
-    count: Annotated[int, typer.Option(min=1, max=MOST, help="How many, the newest first")] = 50,
+    count: Annotated[int, typer.Option(min=1, max=MOST, help="How many to look at, the newest first")] = 1000,
+    every: Annotated[bool, typer.Option("--all", help="Each of them, not one row for each reason")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """The newest dead letters."""
+    """The newest dead letters, by reason."""
     with open_line(redis, line) as streams:
         letters = [facts(letter) for letter in streams.dead.page(count)]
     if as_json:
@@ -33,8 +36,9 @@ def list_(
     elif not letters:
         console().print("no dead letters")
     else:
-        rows = [(one["id"], one["run"], one["what"], one["reason"]) for one in letters]
-        console().print(table(("id", "run", "what", "reason"), rows))
+        more = " or more" if len(letters) == count else ""
+        console().print(f"dead letters: {len(letters)}{more}\n")
+        console().print(every_letter(letters) if every else by_reason(letters))
 
 
 @app.command()
@@ -64,6 +68,20 @@ def requeue(
             if not streams.dead.requeue(letter_id):
                 raise NotFound(f"dead letter {letter_id}: there is none of that id on line {streams.line}")
     console().print(f"put back: {len(ids)}")
+
+
+def every_letter(letters: Sequence[dict[str, Any]]) -> Table:
+    rows = [(one["id"], one["run"], one["what"], one["reason"]) for one in letters]
+    return table(("id", "run", "what", "reason"), rows)
+
+
+def by_reason(letters: Sequence[dict[str, Any]]) -> Table:
+    """A row for each reason: how often, and the first letter of it."""
+    alike: dict[str, list[dict[str, Any]]] = {}
+    for one in reversed(letters):
+        alike.setdefault(one["reason"], []).append(one)
+    rows = [(str(len(some)), some[0]["id"], some[0]["run"], some[0]["what"], why) for why, some in alike.items()]
+    return table(("count", "first id", "run", "what", "reason"), rows, right=("count",))
 
 
 def find(streams: LineStream, letter_id: str) -> DeadLetter:

@@ -15,8 +15,8 @@ import typer
 from rich.console import Console
 
 from stripwatch.cli.demo_page import DemoPage
+from stripwatch.cli.interrupt import interrupt
 from stripwatch.cli.simulate import MM_PER_PX, WIDTH_MM
-from stripwatch.cli.up import interrupt
 from stripwatch.domain.frame import RunId
 from stripwatch.domain.recipe import Disposition
 from stripwatch.domain.verdict import StripVerdict
@@ -100,6 +100,7 @@ def judge_series(page: DemoPage, running: Pipeline) -> bool:
         agreement = compare(flaws, verdict.defects, tile_mm)
         page.verdict(verdict)
         page.against(flaws, agreement)
+        page.lost(verdict)
         accepted = verdict.disposition is Disposition.ACCEPT
         right += agreement.holds and not verdict.partial and accepted == (not flaws)
         true += len(flaws)
@@ -115,6 +116,7 @@ def judge_folder(page: DemoPage, running: Pipeline, folder: Path) -> bool:
     for verdict in verdicts(page, running, feed, [run]):
         page.verdict(verdict)
         page.defects(verdict)
+        page.lost(verdict)
         count = len(verdict.defects)
         page.title(f"  {count} {'defect' if count == 1 else 'defects'}; what they truly are is yours to know")
     return True

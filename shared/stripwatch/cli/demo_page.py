@@ -12,12 +12,14 @@ from rich.text import Text
 from stripwatch.cli.show import COLOURS, percent
 from stripwatch.domain.box import Box
 from stripwatch.domain.defect import Defect
-from stripwatch.domain.verdict import StripVerdict
+from stripwatch.domain.verdict import CameraAccount, StripVerdict
 from stripwatch.simulate import Flaw
 from stripwatch.simulate.agreement import Agreement
 
 _ROW = "    {mark} {label:<15}  {place:<24} {size:>12}"
 _HEAD = _ROW.format(mark=" ", label="truth", place="side    from head, edge", size="size") + "  found"
+
+_MOST_LOSSES = 10
 
 
 class DemoPage:
@@ -80,6 +82,14 @@ class DemoPage:
         for reason in verdict.reasons:
             self.say(f"  {reason}", style="dim")
 
+    def lost(self, verdict: StripVerdict) -> None:
+        """Frames that were not judged, and why."""
+        rows = [row for account in verdict.cameras for row in losses(account, several=len(verdict.cameras) > 1)]
+        for row in rows[:_MOST_LOSSES]:
+            self.say(f"  {row}", style="yellow")
+        if len(rows) > _MOST_LOSSES:
+            self.say(f"  ... and {len(rows) - _MOST_LOSSES} more", style="yellow")
+
     def _row(self, good: bool, label: str, where: str, how_large: str, found: str) -> None:
         row = _ROW.format(mark="✓" if good else "✗", label=label, place=where, size=how_large)
         self._console.print(Text(f"{row}  {found}", style="" if good else "red"))
@@ -98,3 +108,15 @@ def scores(defect: Defect) -> str:
     if defect.confidence is not None:
         return f"{percent(defect.confidence):>7}"
     return f"{(defect.anomaly or 0) / 10_000:.2f} of the anomaly threshold"
+
+
+def losses(account: CameraAccount, *, several: bool) -> list[str]:
+    """`frames 3-7: shed: the stream was full`, with the camera in front where there are several."""
+    camera = f"{account.camera} " if several else ""
+    rows = []
+    for loss in account.lost:
+        first, last = loss.frames.first, loss.frames.last
+        which = f"frame {first}" if first == last else f"frames {first}-{last}"
+        why = loss.reason.value.replace("-", " ") + (f": {loss.detail}" if loss.detail else "")
+        rows.append(f"{camera}{which}: {why}")
+    return rows

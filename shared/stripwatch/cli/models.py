@@ -20,6 +20,8 @@ from stripwatch.models.store import ModelFolder
 
 app = typer.Typer(help="List, show, check and build models.", no_args_is_help=True)
 
+_NO_TRAINER = "the trainer is not installed here: pip install '.[train]'"
+
 Model = Annotated[str, typer.Argument(metavar="NAME[/VERSION]", help="The newest version unless one is named")]
 
 
@@ -46,7 +48,7 @@ def show(model: Model, as_json: JsonOption = False) -> None:
     manifest = read_manifest(folder.path)
     rows = [(key, ", ".join(value) if isinstance(value, list) else str(value)) for key, value in facts(folder).items()]
     rows += [(key, _plain(value)) for key, value in manifest.provenance.items()]
-    console().print(table((str(folder.ref), ""), rows))
+    console().print(table((str(folder.ref), "value"), rows))
 
 
 @app.command()
@@ -62,7 +64,7 @@ def check(
         emit(found)
     else:
         rows = [(one["model"], word("fail" if one["error"] else "ok"), one["error"] or one["engine"]) for one in found]
-        console().print(table(("model", "", ""), rows))
+        console().print(table(("model", "state", "engine or fault"), rows))
     if any(one["error"] for one in found):
         raise typer.Exit(1)
 
@@ -71,7 +73,10 @@ def check(
 def build(context: typer.Context) -> None:
     """Builds models on this machine (`python -m stripwatch_train`); what follows goes to the trainer."""
     if importlib.util.find_spec("stripwatch_train") is None or importlib.util.find_spec("torch") is None:
-        raise StripwatchError("the trainer is not installed here: pip install stripwatch[train]")
+        if "--help" in context.args or "-h" in context.args:
+            console().print(f"{build.__doc__}\n\n{_NO_TRAINER}", markup=False)
+            return
+        raise StripwatchError(_NO_TRAINER)
     command = [sys.executable, "-m", "stripwatch_train", *context.args]
     raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - our own module
 

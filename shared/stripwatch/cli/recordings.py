@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from stripwatch.cli.bars import bar
+from stripwatch.cli.recipe_checks import book
 from stripwatch.cli.show import console, emit, table
-from stripwatch.cli.verdicts import document, summary_table
+from stripwatch.cli.verdicts import show
 from stripwatch.cli.where import JsonOption, LineOption, RedisOption, open_line
 from stripwatch.errors import BadInput, DeadlineExceeded
 from stripwatch.feed import FeedRules, Pace, by_capture_time, owner_name
@@ -68,6 +69,8 @@ def replay(
     Each replay is new runs; a line that a live source holds is refused.
     """
     pace = parse_pace(speed)
+    if recipe is not None:
+        book().find(recipe)
     recording = Recording(file)
     lifecycle = Lifecycle()
     lifecycle.listen()
@@ -92,10 +95,7 @@ def replay(
                 if not lifecycle.sleep(0.05):
                     raise typer.Exit(130)
             found.append(verdict)
-    if as_json:
-        emit([document(one) for one in found])
-    else:
-        console().print(summary_table(found))
+    show(found, as_json=as_json)
 
 
 def parse_pace(speed: str) -> Pace:
