@@ -72,7 +72,10 @@ class Aggregate:
     def beat(self, line: LineStream) -> None:
         if time.monotonic() >= self._beat_at:
             self._beat_at = time.monotonic() + BEAT_EVERY_S
-            line.beats.beat(STAGE, self._who, BEAT_TTL_MS)
+            try:
+                line.beats.beat(STAGE, self._who, BEAT_TTL_MS)
+            except Overloaded as error:  # a full Redis is emptied by going on
+                log.warning("line %s: no heartbeat: %s", line.line, error)
 
     def take(self, line: LineStream) -> list[Entry]:
         """New results, and now and then those that another aggregator left behind."""
@@ -147,7 +150,9 @@ class Aggregate:
                 raise
             except (StripwatchError, ValueError, ArithmeticError, LookupError):
                 log.exception("%s: cannot be decided; looking again later", run)
-                line.runs.postpone(run, 10 * LOOK_AGAIN_MS)
+                state = line.runs.state(run)
+                if state is not None:
+                    line.runs.postpone(run, state.revision, 10 * LOOK_AGAIN_MS)
 
     def _close_if_over(self, line: LineStream, run: RunId) -> bool:
         state = line.runs.state(run)
@@ -155,7 +160,7 @@ class Aggregate:
             return True
         ledger = account(state)
         if not is_over(state, ledger):
-            line.runs.postpone(run, _look_again_ms(state))
+            line.runs.postpone(run, state.revision, _look_again_ms(state))
             return False
         verdict = decide(state, ledger, time.time_ns())
         if not line.runs.close(run, state.revision, verdict_event(verdict)):

@@ -67,6 +67,11 @@ class Dispatch:
         """Whether a frame waits for a service that is away."""
         return any(job.ticket is ticket for batch in self._resting for job in batch.jobs)
 
+    @property
+    def resting(self) -> list[Ticket]:
+        """Frames that wait for a service that is away."""
+        return [job.ticket for batch in self._resting for job in batch.jobs]
+
     def send(self, *, partial: bool) -> None:
         """Starts batches while there is room; half-full ones only if `partial`."""
         while len(self._active) < self._in_flight and (batch := self._next(partial)) is not None:

@@ -26,11 +26,16 @@ class Hand:
         self._keep_every_s = keep_every_s
         self._keep_at = 0.0
         self._held: dict[tuple[str, str], Ticket] = {}
+        self._excused: set[tuple[str, str]] = set()
         self._finished: list[tuple[Ticket, Done]] = []
         self._buried: list[tuple[Ticket, Done, str]] = []
 
     def __len__(self) -> int:
         return len(self._held)
+
+    def on(self, line: str) -> int:
+        """How many entries of one line."""
+        return sum(name == line for name, _ in self._held)
 
     def __contains__(self, ticket: Ticket) -> bool:
         return _key(ticket) in self._held
@@ -80,6 +85,14 @@ class Hand:
         for line, ids in self._by_line():
             line.frames.keep(self._consumer, ids)
         self._keep_at = time.monotonic() + self._keep_every_s
+
+    def excuse(self, waiting: Iterable[Ticket]) -> None:
+        """Says once of each entry that it only waits: should we end meanwhile, that was not its doing."""
+        fresh = [ticket for ticket in waiting if _key(ticket) not in self._excused and ticket in self]
+        for name, line in {ticket.line.line: ticket.line for ticket in fresh}.items():
+            line.frames.excuse(self._consumer, [ticket.entry for ticket in fresh if ticket.line.line == name])
+        self._excused |= {_key(ticket) for ticket in fresh}
+        self._excused &= self._held.keys()
 
     def hand_back(self) -> int:
         """Gives everything back for others to take at once; how many that were."""

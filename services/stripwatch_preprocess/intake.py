@@ -72,7 +72,9 @@ class Intake:
         self._sleep(BUSY_S)
 
     def _read(self, busy: bool) -> None:
-        count = min(self._prefetch, self._capacity - len(self._hand))
+        # Each line has its own room: frames of one that wait for a service must not hold up the others.
+        rooms = {line.line: self._capacity - self._hand.on(line.line) for line in self._lines}
+        count = min(self._prefetch, max(rooms.values()))
         if count <= 0:
             self.caught_up = True
             self._sleep(BUSY_S if busy else IDLE_S)
@@ -81,8 +83,9 @@ class Intake:
         block_ms = 0 if not alone or self.fresh else BUSY_BLOCK_MS if len(self._hand) else IDLE_BLOCK_MS
         got = 0
         for line in self._lines:
-            if got < count:
-                tickets = self._hand.take(line, line.frames.read(self._consumer, count - got, block_ms))
+            room = min(count - got, rooms[line.line])
+            if room > 0:
+                tickets = self._hand.take(line, line.frames.read(self._consumer, room, block_ms))
                 self.fresh.extend(tickets)
                 got += len(tickets)
         self._lines.append(self._lines.pop(0))  # each line is first in its turn
@@ -95,7 +98,7 @@ class Intake:
         if self._suspects or self._in_a_row >= SUSPECTS_IN_A_ROW or time.monotonic() < self._claim_at:
             return
         for line in self._lines:
-            while len(self._hand) < self._capacity:
+            while self._hand.on(line.line) < self._capacity:
                 tickets = self._hand.take(line, line.frames.claim(self._consumer, self._idle_ms, 1))
                 if not tickets:
                     break

@@ -23,7 +23,7 @@ class Plan:
     def key(self) -> tuple[object, ...]:
         """Frames of one key may share a batch: same models to the byte, same services needed."""
         models = tuple((role, str(spec.ref), spec.sha256) for role, spec in sorted(self.specs.items()))
-        return (models, tuple(sorted(self.recipe.required)))
+        return (models, tuple(sorted(self.recipe.required)), self.live)
 
     def models(self, roles: Iterable[Role]) -> tuple[str, ...]:
         """The models that made scores, and the pinned ones they stand for."""

@@ -94,6 +94,13 @@ class Plans:
         start = work.info(run).start
         return bool(start) and decode_start(start).live
 
+    def begin(self, work: Work, run: RunId) -> None:
+        """Pins what a run is judged by. One that starts again, after Redis lost it, has no pins any more."""
+        known = self._known.get(run)
+        if known is not None and known.plan is not None:
+            self.forget(run)
+        self.of(work, run)
+
     def forget(self, run: RunId) -> None:
         """Looks the run up again when it is next asked for: a model of it is gone."""
         self._known.pop(run, None)

@@ -88,6 +88,7 @@ class Preprocess:
         """One round: say that we live, take entries, open them, send tiles, publish what came back."""
         self.hand.publish()
         self.hand.keep()
+        self.hand.excuse([*self.dispatch.resting, *(ticket for _, ticket in self._aside)])
         self.beat()
         if self.suspect_at_work():
             intake.wait()
@@ -127,10 +128,10 @@ class Preprocess:
         try:
             check(entry, self.settings.max_deliveries)
             if entry.kind is Kind.START:
-                self.plans.of(ticket.line.work, entry.run)  # pins what the run is judged by
+                self.plans.begin(ticket.line.work, entry.run)
                 self.hand.finish(ticket, Kind.START, entry.body)
             elif entry.kind is Kind.END:
-                self.hand.finish(ticket, Kind.END, entry.body)
+                self.open_end(ticket)
             else:
                 self.open_frame(ticket)
         except BadInput as error:
@@ -138,13 +139,30 @@ class Preprocess:
         except (Unavailable, Overloaded, DeadlineExceeded) as error:
             self.set_aside(ticket, error)
 
+    def open_end(self, ticket: Ticket) -> None:
+        """An end goes out after its run was pinned: where there was no frame, its verdict would know no recipe."""
+        try:
+            self.plans.of(ticket.line.work, ticket.entry.run)
+        except BadInput as error:
+            log.debug("%s: ends without a plan: %s", ticket.entry.run, error)
+        self.hand.finish(ticket, Kind.END, ticket.entry.body)
+
     def set_aside(self, ticket: Ticket, error: StripwatchError) -> None:
         """Keeps an entry that cannot be worked on now; one of a live run that has waited too long is given up."""
-        waited = time.monotonic() - ticket.taken_at
-        if waited > self.settings.patience_seconds and self.plans.is_live(ticket.line.work, ticket.entry.run):
-            self.bury(ticket, f"given up after {self.settings.patience_seconds:g} s: {error}")
-        else:
+        if not self.is_given_up(ticket):
             self._aside.append((time.monotonic() + LATER_S, ticket))
+        elif ticket.entry.kind is Kind.FRAME:
+            self.bury(ticket, f"given up after {self.settings.patience_seconds:g} s: {error}")
+        else:  # the run must end all the same
+            self.hand.finish(ticket, ticket.entry.kind, ticket.entry.body)
+
+    def is_given_up(self, ticket: Ticket) -> bool:
+        if time.monotonic() - ticket.taken_at <= self.settings.patience_seconds:
+            return False
+        try:
+            return self.plans.is_live(ticket.line.work, ticket.entry.run)
+        except StripwatchError:  # the stream is away as well: no time to decide anything
+            return False
 
     def open_frame(self, ticket: Ticket) -> None:
         header = header_of(ticket.entry)

@@ -106,6 +106,70 @@ def test_groups_that_were_lost_are_made_again_and_miss_nothing(line: LineStream,
     assert line.frames.claim("w", 0, 10) == []
 
 
+def test_a_lost_group_is_made_again_whatever_is_asked_of_it(line: LineStream, raw: redis.Redis) -> None:
+    begin(line)
+    [entry, *_] = line.frames.read("w", 10, 0)
+    for ask in (
+        lambda: line.frames.keep("w", [entry.id]),
+        lambda: line.frames.hand_back("w", [entry.id]),
+        lambda: line.frames.excuse("w", [entry]),
+        lambda: line.frames.leave("w"),
+        line.frames.backlog,
+    ):
+        raw.xgroup_destroy("sw:{line1}:frames", "preprocess")
+        ask()
+    assert len(line.frames.read("w", 10, 0)) == 2
+
+
+def test_a_worker_can_start_on_a_full_server(line: LineStream, port: int, raw: redis.Redis) -> None:
+    begin(line)
+    raw.config_set("maxmemory-policy", "noeviction")
+    raw.config_set("maxmemory", int(raw.info("memory")["used_memory"]) - 100_000)
+    late = connect(f"redis://127.0.0.1:{port}").line("line1")
+    assert len(late.frames.read("w", 10, 0)) == 2
+    with pytest.raises(StreamFull):
+        late.beats.beat("preprocess", "w", 1000)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"k": "riddle", "r": "s1:r1", "b": ""}, {"k": "frame"}, {"k": "frame", "r": "../x:y", "b": ""}]
+)
+def test_an_entry_that_nobody_can_read_goes_to_dead_and_ends_nobody(
+    line: LineStream, raw: redis.Redis, fields: dict[str, str]
+) -> None:
+    begin(line)
+    raw.xadd("sw:{line1}:frames", fields)
+    assert len(line.frames.read("w", 10, 0)) == 2
+    assert line.frames.backlog().waiting == 2
+    [letter] = line.dead.page(10)
+    assert "expected the fields k, r and b" in letter.reason
+    assert letter.origin == "frames"
+
+
+def test_dead_letters_keep_to_their_share_of_memory_and_the_oldest_go_first(line: LineStream, raw: redis.Redis) -> None:
+    raw.config_set("maxmemory-policy", "noeviction")
+    raw.config_set("maxmemory", 40 << 20)
+    begin(line, frames=40)
+    for number, entry in enumerate(line.frames.read("w", 100, 0)[1:]):
+        line.work.bury(Done(entry.id, Kind.RESULT, RUN, b""), f"reason {number}")
+    letters = line.dead.page(100)
+    assert letters[0].reason == "reason 39"
+    assert sum(len(letter.entry.pixels) for letter in letters) <= (40 << 20) // 20
+    assert len(letters) == 20
+    for letter in letters:
+        assert line.dead.requeue(letter.id)
+    assert int(raw.get("sw:{line1}:dead-bytes") or 0) == 0
+
+
+def test_what_a_dead_recorder_left_behind_is_removed(line: LineStream, raw: redis.Redis) -> None:
+    line.tap.lease("recorder", 60_000)
+    begin(line, frames=3)
+    assert raw.xlen("sw:{line1}:tap") == 4
+    raw.delete("sw:{line1}:tap-lease")  # as when it expires
+    line.source.publish([Outgoing(Kind.FRAME, RUN, b"h", b"p")])
+    assert raw.exists("sw:{line1}:tap") == 0
+
+
 def test_memory_of_a_stream_is_what_is_outstanding(line: LineStream, raw: redis.Redis) -> None:
     begin(line)
     before = raw.info("memory")["used_memory"]

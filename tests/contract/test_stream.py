@@ -155,6 +155,17 @@ def test_an_entry_handed_back_can_be_claimed_at_once_and_that_delivery_does_not_
     assert (again.id, again.deliveries) == (entry.id, 1)
 
 
+def test_an_entry_that_only_waits_is_excused_from_this_delivery(line: LineStream) -> None:
+    start(line)
+    [entry] = line.frames.read("waiting", 10, 0)
+    line.frames.excuse("waiting", [entry])
+    line.frames.excuse("waiting", [entry])
+    [again] = line.frames.claim("other", 0, 10)
+    assert again.deliveries == 1
+    line.frames.excuse("waiting", [entry])
+    assert line.frames.claim("third", 0, 10)[0].deliveries == 2
+
+
 def test_a_consumer_with_entries_cannot_leave(line: LineStream) -> None:
     start(line)
     [entry] = line.frames.read("going", 10, 0)
@@ -266,6 +277,20 @@ def test_a_dead_letter_goes_back_where_it_came_from(line: LineStream) -> None:
     assert (again.body, again.pixels, again.run) == (frame.body, frame.pixels, run)
 
 
+def test_a_requeued_letter_is_news_of_its_run(line: LineStream) -> None:
+    run = start(line, deadline_ms=0)
+    line.source.publish(frames(run, 1))
+    entries = line.frames.read("w", 10, 0)
+    line.work.bury(Done(entries[1].id, Kind.RESULT, run, b""), "why")
+    line.work.finish([Done(entries[0].id, Kind.START, run, b"start")])
+    line.runs.acknowledge([entry.id for entry in line.results.read("a", 10, 0)])
+    before = state(line, run)
+    assert not before.busy
+    line.dead.requeue(line.dead.page(1)[0].id)
+    assert state(line, run).busy
+    assert not line.runs.close(run, before.revision, verdict(run))
+
+
 def test_the_first_pins_of_a_run_stay(line: LineStream) -> None:
     run = start(line)
     assert line.work.pin(run, b"first") == b"first"
@@ -365,14 +390,15 @@ def test_a_live_run_is_due_after_its_deadline_and_a_replay_never_is(line: LineSt
     live = start(line, deadline_ms=0, name="live")
     start(line, live=False, deadline_ms=0, name="replay")
     assert line.runs.due(10) == [live]
-    line.runs.postpone(live, 60_000)
+    line.runs.postpone(live, state(line, live).revision, 60_000)
     assert line.runs.due(10) == []
 
 
 def test_postponing_does_not_bring_a_closed_run_back(line: LineStream) -> None:
     run = start(line)
+    revision = state(line, run).revision
     close(line, run)
-    line.runs.postpone(run, 0)
+    line.runs.postpone(run, revision, 0)
     assert line.runs.due(10) == []
 
 
@@ -398,6 +424,22 @@ def test_a_run_closes_once_and_only_as_it_was_seen(line: LineStream) -> None:
     assert line.runs.open_runs() == []
     assert line.work.info(run).closed
     assert len(line.verdicts.since("", 10, 0)) == 1
+
+
+def test_a_verdict_decided_without_a_result_that_was_on_its_way_is_refused(line: LineStream) -> None:
+    run = start(line)
+    [entry] = line.frames.read("w", 10, 0)
+    seen = state(line, run)
+    judge(line, entry)
+    assert not line.runs.close(run, seen.revision, verdict(run))
+
+
+def test_a_run_that_has_become_due_is_not_postponed_by_who_saw_it_before(line: LineStream) -> None:
+    run = start(line)
+    seen = state(line, run)
+    end(line, run, 0)
+    line.runs.postpone(run, seen.revision, 60_000)
+    assert line.runs.due(10) == [run]
 
 
 def test_what_comes_after_the_verdict_is_counted_late(line: LineStream) -> None:

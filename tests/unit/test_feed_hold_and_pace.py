@@ -18,7 +18,7 @@ from unit.feeding import Clock, frame
 def test_a_replay_cannot_have_a_line_that_a_live_source_holds() -> None:
     line = MemoryStream().line("line1")
     with Hold(line, "camera", live=True, stage="ingest"):
-        with pytest.raises(Conflict, match="line line1: a replay cannot feed it while a source holds it"):
+        with pytest.raises(Conflict, match="line line1: a live source has it"):
             Hold(line, "replay", live=False, stage="replay").__enter__()
         with Hold(line, "camera2", live=True, stage="ingest"):
             assert line.beats.alive() == {"ingest": ["camera", "camera2"]}

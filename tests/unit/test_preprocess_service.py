@@ -22,6 +22,7 @@ from stripwatch.errors import (
 from stripwatch.ports import Event, Kind, Outgoing
 from stripwatch.rpc.codec.frames import encode_header
 from stripwatch.rpc.codec.results import decode_pins, encode_result
+from stripwatch_preprocess.plan import Plan
 
 HEALTHY, DEFECT, POISON = strip_image(HEALTHY_GREY), strip_image(DEFECT_GREY), strip_image(POISON_GREY)
 
@@ -184,6 +185,23 @@ def test_a_run_that_starts_while_a_required_service_is_away_waits_unpinned() -> 
     assert plant.kinds() == []
     plant.classifier.fault = None
     worker.until(lambda: len(plant.kinds()) == 2)
+
+
+def test_a_run_without_frames_is_pinned_before_its_end_goes_out() -> None:
+    plant = Plant(recipe=recipe())
+    plant.start()
+    plant.end(0)
+    first, second = plant.worker("w1"), plant.worker("w2")
+    [begun] = plant.line.frames.read("w1", 1, 0)  # w1 has the start and is slow; w2 gets the end
+    second.until(lambda: plant.kinds() == [Kind.END])
+    assert decode_pins(plant.line.work.info(RUN).pins).recipe_sha256 == plant.recipe.sha256
+    plant.line.frames.hand_back("w1", [begun.id])
+    first.until(lambda: len(plant.kinds()) == 2)
+
+
+def test_a_live_frame_and_a_replayed_one_never_share_a_batch() -> None:
+    plan = Plan(recipe(), {}, {})
+    assert replace(plan, live=True).key != plan.key
 
 
 @pytest.mark.parametrize("pinned", [True, False])

@@ -307,7 +307,7 @@ def test_a_replay_refuses_a_line_that_a_live_source_holds(tmp_path: Path) -> Non
     recording = Recording(written(tmp_path / "a.mcap", a_run()))
     line = MemoryStream().line("line1")
     ready(line)
-    with Hold(line, "camera", live=True, stage="ingest"), pytest.raises(Conflict, match="replay cannot feed it"):
+    with Hold(line, "camera", live=True, stage="ingest"), pytest.raises(Conflict, match="a live source has it"):
         Replayer(line, FeedRules(live=False)).replay(recording, Lifecycle())
     assert take(line) == []
 

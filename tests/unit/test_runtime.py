@@ -93,6 +93,24 @@ def test_a_wait_ends_when_the_process_is_told_to_stop() -> None:
     assert not lifecycle.sleep(60)
 
 
+NAPS = """
+import os, signal, sys, threading, time
+from stripwatch.runtime.lifecycle import Lifecycle
+for _ in range(60):
+    lifecycle = Lifecycle()
+    lifecycle.listen()
+    threading.Timer(0.002, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    while lifecycle.running:
+        lifecycle.sleep(0.0005)
+print("every nap ended")
+"""
+
+
+def test_a_signal_in_the_middle_of_a_wait_never_hangs() -> None:
+    ended = subprocess.run([sys.executable, "-c", NAPS], capture_output=True, text=True, check=False, timeout=60)
+    assert ended.stdout == "every nap ended\n", ended.stderr
+
+
 PROGRAM = """
 from stripwatch.errors import {error}
 from stripwatch.runtime.lifecycle import main

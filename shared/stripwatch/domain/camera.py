@@ -31,9 +31,9 @@ class Camera:
 
     def __post_init__(self) -> None:
         check_name("camera", self.name)
-        if not (self.frame_length_mm > 0 and self.frame_width_mm > 0):
+        if not (0 < self.frame_length_mm < 1e6 and 0 < self.frame_width_mm < 1e6):
             raise BadInput(
-                f"camera {self.name}: expected a frame larger than 0 mm, "
+                f"camera {self.name}: expected a frame of more than 0 mm and less than 1 km, "
                 f"got {self.frame_length_mm} x {self.frame_width_mm} mm"
             )
 

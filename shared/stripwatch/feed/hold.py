@@ -9,7 +9,7 @@ import socket
 import threading
 from types import TracebackType
 
-from stripwatch.errors import Conflict, StripwatchError, Unavailable
+from stripwatch.errors import Conflict, Overloaded, StripwatchError, Unavailable
 from stripwatch.feed.naming import safe_name
 from stripwatch.ports import LineStream
 
@@ -60,15 +60,11 @@ class Hold:
             raise self._lost
 
     def _take(self) -> None:
-        kind, other = ("live source", "replay") if self._live else ("replay", "source")
+        self._line.source.hold(self._owner, live=self._live, ttl_ms=self._ttl_ms)
         try:
-            self._line.source.hold(self._owner, live=self._live, ttl_ms=self._ttl_ms)
-        except Conflict as error:
-            raise Conflict(
-                f"line {self._line.line}: a {kind} cannot feed it while a {other} holds it ({error}); "
-                f"stop that one, or use another line"
-            ) from error
-        self._line.beats.beat(self._stage, self._owner, self._ttl_ms)
+            self._line.beats.beat(self._stage, self._owner, self._ttl_ms)
+        except Overloaded as error:  # a full Redis: frames will wait or be shed, and say so
+            log.warning("no heartbeat", extra={"line": self._line.line, "reason": str(error)})
 
     def _renew(self) -> None:
         while not self._done.wait(self._ttl_ms / 3000):

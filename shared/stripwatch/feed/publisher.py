@@ -58,8 +58,8 @@ class Publisher:
         """Opens a run; waits while the line is draining. False if told to stop meanwhile."""
         if self._gate.draining():
             log.info("line is draining, no new run starts", extra={"line": self._line})
-            self.flush()
         while self._gate.draining():
+            self.flush()  # ends of runs before, which the draining waits for
             if not self._lifecycle.sleep(0.1):
                 return False
         self._accounts[start.run] = RunAccount(start)

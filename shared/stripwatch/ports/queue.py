@@ -21,6 +21,9 @@ class Queue(Protocol):
     def keep(self, consumer: str, ids: Sequence[str]) -> None:
         """Says that the consumer is alive and still at work on these."""
 
+    def excuse(self, consumer: str, entries: Sequence[Entry]) -> None:
+        """Says that these only wait for something else: their delivery, as handed out, does not count against them."""
+
     def hand_back(self, consumer: str, ids: Sequence[str]) -> None:
         """Gives untouched entries back, for anyone to claim at once; this delivery does not count."""
 

@@ -86,8 +86,8 @@ class Runs(Protocol):
     def due(self, limit: int) -> list[RunId]:
         """Open runs to look at now: complete ones, and live ones that have been idle for their deadline."""
 
-    def postpone(self, run: RunId, delay_ms: int) -> None:
-        """Looks at the run again after a while, unless something happens in it first."""
+    def postpone(self, run: RunId, revision: int, delay_ms: int) -> None:
+        """Looks at the run again after a while, unless something happened in it since `revision`, or does meanwhile."""
 
     def state(self, run: RunId) -> RunState | None:
         """The run as it is now; None if it is closed or unknown."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stripwatch.domain.frame import RunId
-from stripwatch.errors import RecordingInvalid, StreamUnavailable
+from stripwatch.errors import RecordingInvalid, StreamFull, StreamUnavailable
 from stripwatch.ports import Kind, LineStream, Tapped
 from stripwatch.recording.reader import read_lines
 from stripwatch.recording.writer import RecordingWriter
@@ -85,8 +85,10 @@ class Recorder:
                 return
             try:
                 self._renew()
+                if cursor:
+                    self._line.tap.forget(cursor)
                 tapped = self._line.tap.read(cursor, _BATCH, _BLOCK_MS)
-            except StreamUnavailable as error:
+            except (StreamUnavailable, StreamFull) as error:
                 if time.monotonic() - self._leased_at > self._lease_ms / 1000:
                     raise RecordingInvalid(f"{self._path}: failed, {error}") from error
                 time.sleep(0.2)
@@ -95,7 +97,6 @@ class Recorder:
                 self._take(writer, one, begin=not enough)
             if tapped:
                 cursor = tapped[-1].id
-                self._line.tap.forget(cursor)
                 self._on_progress(progress)
 
     def _take(self, writer: RecordingWriter, tapped: Tapped, *, begin: bool) -> None:

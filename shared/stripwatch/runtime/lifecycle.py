@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import sys
-import threading
 import traceback
+import weakref
 from collections.abc import Callable
 from types import FrameType
 
@@ -16,29 +18,41 @@ class Lifecycle:
     """Whether the process is to go on. Waits end at once when it is told to stop."""
 
     def __init__(self) -> None:
-        self._stopping = threading.Event()
+        # A pipe and a flag, not an Event: a signal handler that takes a lock may wait for ever for what it interrupts.
+        self._stopping = False
+        self._woken, self._wake = os.pipe()
+        weakref.finalize(self, _close, self._woken, self._wake)
 
     @property
     def running(self) -> bool:
-        return not self._stopping.is_set()
+        return not self._stopping
 
     def stop(self) -> None:
-        self._stopping.set()
+        if not self._stopping:
+            self._stopping = True
+            os.write(self._wake, b"x")
 
     def sleep(self, seconds: float) -> bool:
         """Waits, and says whether the process is still to go on."""
-        return not self._stopping.wait(seconds)
+        if not self._stopping:
+            select.select([self._woken], [], [], max(0.0, seconds))
+        return not self._stopping
 
     def listen(self) -> None:
         """Takes SIGTERM and SIGINT as the word to stop; a second one ends the process at once."""
 
         def on_signal(number: int, _frame: FrameType | None) -> None:
-            if self._stopping.is_set():
+            if self._stopping:
                 sys.exit(128 + number)
-            self._stopping.set()
+            self.stop()
 
         signal.signal(signal.SIGTERM, on_signal)
         signal.signal(signal.SIGINT, on_signal)
+
+
+def _close(*pipe: int) -> None:
+    for end in pipe:
+        os.close(end)
 
 
 def main(run: Callable[[], None]) -> None:

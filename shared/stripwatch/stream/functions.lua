@@ -49,7 +49,17 @@ local function drop(stream, group, id)
   return ours
 end
 
--- keys: run, open, frames, tap, tap-lease; args: member, body, live, deadline ms, camera names
+-- A copy for a recorder while it holds the lease; what a recorder that is gone left behind is removed.
+local function tap(keys, limit, kind, member, body, pixels)
+  if redis.call('EXISTS', keys[5]) == 0 then
+    redis.call('UNLINK', keys[4])
+    return
+  end
+  redis.call('XADD', keys[4], 'MAXLEN', '~', limit, '*', 'k', kind, 'r', member, 'b', body, 'p', pixels,
+    'n', redis.call('HINCRBY', keys[5], 'n', 1))
+end
+
+-- keys: run, open, frames, tap, tap-lease; args: member, body, live, deadline ms, camera names, tap limit
 local function start_run(keys, args)
   if redis.call('HEXISTS', keys[1], 'closed') == 1 then return redis.error_reply('CLOSED the run has its verdict') end
   if redis.call('HEXISTS', keys[1], 'start') == 1 then return 0 end
@@ -57,9 +67,7 @@ local function start_run(keys, args)
   redis.call('ZADD', keys[2], '+inf', args[1])
   local id = redis.call('XADD', keys[3], '*', 'k', 'start', 'r', args[1], 'b', args[2])
   touch(keys[1], keys[2], args[1], time_of(id))
-  if redis.call('EXISTS', keys[5]) == 1 then
-    redis.call('XADD', keys[4], '*', 'k', 'start', 'r', args[1], 'b', args[2], 'n', redis.call('HINCRBY', keys[5], 'n', 1))
-  end
+  tap(keys, args[6], 'start', args[1], args[2], '')
   return 1
 end
 
@@ -74,16 +82,16 @@ local function publish(keys, args)
     id = redis.call('XADD', keys[3], '*', 'k', args[2], 'r', args[1], 'b', args[3], 'p', args[4])
   end
   if not known[2] then touch(keys[1], keys[2], args[1], time_of(id)) end
-  if redis.call('EXISTS', keys[5]) == 1 then
-    redis.call('XADD', keys[4], 'MAXLEN', '~', args[5], '*', 'k', args[2], 'r', args[1], 'b', args[3], 'p', args[4],
-      'n', redis.call('HINCRBY', keys[5], 'n', 1))
-  end
+  tap(keys, args[5], args[2], args[1], args[3], args[4])
   return id
 end
 
--- A result on its way is news of its run: the deadline of idle time must not fire before it is recorded.
+-- A result on its way is news of its run: neither may its deadline fire nor a verdict that was decided without it stand.
 local function stir(run, id)
-  if redis.call('HEXISTS', run, 'start') == 1 then redis.call('HSET', run, 'last', time_of(id)) end
+  if redis.call('HEXISTS', run, 'start') == 1 then
+    redis.call('HSET', run, 'last', time_of(id))
+    redis.call('HINCRBY', run, 'rev', 1)
+  end
 end
 
 -- keys: frames, results, run; args: group, id, kind, member, body
@@ -94,34 +102,55 @@ local function finish(keys, args)
   return 1
 end
 
--- keys: origin stream, results, dead, run; args: group, id, reason, origin name, limit, kind, member, body ('': no result)
+-- Keeps `dead` within its bytes: the oldest letters go first. Each letter says its size, `dead-bytes` the sum.
+local function bury_letter(dead, sum, letter, size, limit)
+  redis.call('XADD', dead, '*', 'size', size, unpack(letter))
+  local held = redis.call('INCRBY', sum, size)
+  while held > tonumber(limit) do
+    local oldest = redis.call('XRANGE', dead, '-', '+', 'COUNT', 1)[1]
+    if not oldest then break end
+    redis.call('XDEL', dead, oldest[1])
+    held = redis.call('DECRBY', sum, oldest[2][2])
+  end
+end
+
+-- keys: origin stream, results, dead, dead-bytes, run;
+-- args: group, id, reason, origin name, limit in bytes, kind, member, body ('': no result)
 local function bury(keys, args)
   local found = redis.call('XRANGE', keys[1], args[2], args[2])
   if redis.call('XACK', keys[1], args[1], args[2]) == 0 then return 0 end
-  local letter = {'reason', args[3], 'origin', args[4]}
+  local letter, size = {'reason', args[3], 'origin', args[4]}, #args[3] + 200
   if found[1] then
-    for _, part in ipairs(found[1][2]) do letter[#letter + 1] = part end
+    for _, part in ipairs(found[1][2]) do
+      letter[#letter + 1] = part
+      size = size + #part
+    end
   end
-  redis.call('XADD', keys[3], 'MAXLEN', '~', args[5], '*', unpack(letter))
+  bury_letter(keys[3], keys[4], letter, size, args[5])
   if args[8] ~= '' then
-    stir(keys[4], redis.call('XADD', keys[2], '*', 'k', args[6], 'r', args[7], 'b', args[8]))
+    stir(keys[5], redis.call('XADD', keys[2], '*', 'k', args[6], 'r', args[7], 'b', args[8]))
   end
   redis.call('XDEL', keys[1], args[2])
   return 1
 end
 
--- keys: dead, frames, results; args: letter id
+-- keys: dead, dead-bytes, frames, results, run, open; args: letter id, member
 local function requeue(keys, args)
   local found = redis.call('XRANGE', keys[1], args[1], args[1])
   if not found[1] then return 0 end
-  local entry, origin = {}, 'frames'
+  local entry, origin, size = {}, 'frames', 0
   local parts = found[1][2]
   for i = 1, #parts, 2 do
     if parts[i] == 'origin' then origin = parts[i + 1]
+    elseif parts[i] == 'size' then size = parts[i + 1]
     elseif parts[i] ~= 'reason' then entry[#entry + 1] = parts[i]; entry[#entry + 1] = parts[i + 1] end
   end
-  if #entry > 0 then redis.call('XADD', origin == 'frames' and keys[2] or keys[3], '*', unpack(entry)) end
+  if #entry > 0 then
+    local id = redis.call('XADD', origin == 'frames' and keys[3] or keys[4], '*', unpack(entry))
+    if redis.call('HEXISTS', keys[5], 'start') == 1 then touch(keys[5], keys[6], args[2], time_of(id)) end
+  end
   redis.call('XDEL', keys[1], args[1])
+  redis.call('DECRBY', keys[2], size)
   return #entry > 0 and 1 or 0
 end
 
@@ -144,6 +173,7 @@ local function record(keys, args)
   if args[9] == '' then
     fresh = redis.call('SETBIT', keys[4], index, 1) == 0
     if fresh then
+      redis.call('PEXPIRE', keys[4], 2592000000)  -- 30 days: goes with the run, or after one that nobody closed
       redis.call('HINCRBY', run, 'judged:' .. camera, 1)
       redis.call('HINCRBY', run, 'inspected:' .. camera, args[6])
       redis.call('HINCRBY', run, 'strip:' .. camera, args[7])
@@ -196,10 +226,10 @@ local function due(keys, args)
   return redis.call('ZRANGE', keys[1], '-inf', now_ms(), 'BYSCORE', 'LIMIT', 0, args[1])
 end
 
--- keys: open; args: member, delay ms. Never brings a run back that was closed.
+-- keys: run, open; args: member, rev, delay ms. Only a run that is as it was seen: news of it may have made it due.
 local function postpone(keys, args)
-  redis.call('ZADD', keys[1], 'XX', now_ms() + tonumber(args[2]), args[1])
-  return 1
+  if redis.call('HGET', keys[1], 'rev') ~= args[2] then return 0 end
+  return redis.call('ZADD', keys[2], 'XX', now_ms() + tonumber(args[3]), args[1])
 end
 
 -- keys: run, open, verdicts, verdict-of, seen...; args: member, rev, id, json, body, tombstone ms, keep ms
@@ -305,6 +335,17 @@ local function keep(keys, args)
   return 1
 end
 
+-- keys: stream; args: group, consumer, id, deliveries, id, deliveries, ...; how often each counts as handed out so far
+local function excuse(keys, args)
+  for i = 3, #args, 2 do
+    local pending = redis.call('XPENDING', keys[1], args[1], args[i], args[i], 1)[1]
+    if pending and pending[2] == args[2] then
+      redis.call('XCLAIM', keys[1], args[1], args[2], 0, args[i], 'RETRYCOUNT', args[i + 1], 'JUSTID')
+    end
+  end
+  return 1
+end
+
 -- keys: stream; args: group, consumer, heir, ids...; anyone may claim them at once, and this delivery does not count
 local function hand_back(keys, args)
   for i = 4, #args do
@@ -344,10 +385,11 @@ register('alarm', alarm, {'allow-oom'})
 register('now', function() return now_ms() end, {'no-writes'})
 register('oldest', oldest, {'no-writes'})
 register('keep', keep, {'allow-oom'})
+register('excuse', excuse, {'allow-oom'})
 register('hand_back', hand_back, {'allow-oom'})
 register('deliveries', deliveries, {'no-writes'})
 register('backlog', backlog, {'no-writes'})
 register('hold', hold, {'allow-oom'})
-register('lease', lease, {})
+register('lease', lease, {'allow-oom'})
 register('unlease', unlease, {'allow-oom'})
 register('leave', leave, {'allow-oom'})

@@ -62,6 +62,10 @@ class Keys:
         return self._key("dead")
 
     @property
+    def dead_bytes(self) -> str:
+        return self._key("dead-bytes")
+
+    @property
     def tap(self) -> str:
         return self._key("tap")
 

@@ -56,6 +56,12 @@ class MemoryQueue:
             for one in self._mine(consumer, ids):
                 one.since = time.monotonic()
 
+    def excuse(self, consumer: str, entries: Sequence[Entry]) -> None:
+        with self.log.changed:
+            for given in entries:
+                for one in self._mine(consumer, [given.id]):
+                    one.deliveries = given.deliveries - 1
+
     def hand_back(self, consumer: str, ids: Sequence[str]) -> None:
         with self.log.changed:
             for one in self._mine(consumer, ids):

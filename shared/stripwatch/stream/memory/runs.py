@@ -85,9 +85,9 @@ class MemoryRuns:
             due = sorted((when, str(run), run) for run, when in self._memory.open.items() if when <= now_ms())
             return [run for _, _, run in due[:limit]]
 
-    def postpone(self, run: RunId, delay_ms: int) -> None:
+    def postpone(self, run: RunId, revision: int, delay_ms: int) -> None:
         with self._memory.lock:
-            if run in self._memory.open:
+            if run in self._memory.open and self._memory.runs[run].revision == revision:
                 self._memory.open[run] = now_ms() + delay_ms
 
     def state(self, run: RunId) -> RunState | None:

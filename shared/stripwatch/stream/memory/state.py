@@ -82,6 +82,7 @@ class LineMemory:
         """A result on its way is news of its run."""
         if run in self.runs and not self.runs[run].closed:
             self.runs[run].last_ms = now_ms()
+            self.runs[run].revision += 1
 
     def wake_if_complete(self, run: RunId) -> None:
         record = self.runs[run]

@@ -32,6 +32,9 @@ _TEXT = resources.files("stripwatch.stream").joinpath("functions.lua").read_text
 VERSION = hashlib.sha256(_TEXT.encode()).hexdigest()[:8]
 _LIBRARY = _TEXT.replace("@VERSION@", VERSION)
 
+_SIDE_BYTES = 64 << 20
+"""What a side stream (dead letters, copies for a recorder) may hold where the server has no memory limit."""
+
 Part = str | bytes | int | float
 Call = tuple[str, Sequence[str], Sequence[Part]]
 """A function's short name, its keys, its arguments."""
@@ -134,6 +137,11 @@ class Client:
         for answer in answers:
             if isinstance(answer, RedisError):
                 raise self._ours(answer)
+
+    def share_of_memory(self, key: str) -> int:
+        """Bytes that a side stream may hold: a twentieth of the memory limit of the server that holds `key`."""
+        limit = int(self.server_info("memory", key)["maxmemory"])
+        return limit // 20 if limit else _SIDE_BYTES
 
     def now_ms(self, key: str) -> int:
         """The time of the server that holds `key`."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from stripwatch.domain.frame import RunId
 from stripwatch.ports import DeadLetter, Entry, Kind
-from stripwatch.stream.keys import Keys, run_of
+from stripwatch.stream.keys import Keys, member
 from stripwatch.stream.redis.client import Client
+from stripwatch.stream.redis.entries import Unreadable, entry
 
 
 class RedisDead:
@@ -21,16 +23,21 @@ class RedisDead:
 
     def _letter(self, raw: Any) -> DeadLetter:
         identity, parts = raw[0].decode(), raw[1]
-        kind, run = parts.get(b"k", b"frame").decode(), parts.get(b"r", b"unknown:unknown").decode()
-        return DeadLetter(
-            id=identity,
-            reason=parts[b"reason"].decode(errors="replace"),
-            origin=parts[b"origin"].decode(),
-            entry=Entry(identity, Kind(kind), run_of(self._keys.line, run), parts.get(b"b", b""), parts.get(b"p", b"")),
-        )
+        try:
+            letter = entry(self._keys.line, raw)
+        except Unreadable:
+            unknown = RunId(self._keys.line, "unknown", "unknown")
+            letter = Entry(identity, Kind.FRAME, unknown, parts.get(b"b", b""), parts.get(b"p", b""))
+        reason = parts[b"reason"].decode(errors="replace")
+        return DeadLetter(identity, reason, parts[b"origin"].decode(), letter)
 
     def requeue(self, letter_id: str) -> bool:
-        return bool(self._client.call("requeue", [self._keys.dead, self._keys.frames, self._keys.results], [letter_id]))
+        found = self._client.do("XRANGE", self._keys.dead, letter_id, letter_id)
+        if not found:
+            return False
+        run, keys = self._letter(found[0]).entry.run, self._keys
+        names = [keys.dead, keys.dead_bytes, keys.frames, keys.results, keys.run(run), keys.open]
+        return bool(self._client.call("requeue", names, [letter_id, member(run)]))
 
 
 class RedisBeats:

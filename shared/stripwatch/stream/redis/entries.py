@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+from stripwatch.errors import BadInput
 from stripwatch.ports import Entry, Event, Kind, Published
 from stripwatch.stream.keys import run_of
 
 
+class Unreadable(BadInput):
+    """An entry that no version of ours, or none that we know, has written."""
+
+
 def entry(line: str, raw: Any, deliveries: int = 1) -> Entry:
-    """One entry of `frames`, `results`, `tap` or `dead`."""
+    """One entry of `frames`, `results` or `tap`. Unreadable if it is none of ours."""
     identity, given = raw
-    return Entry(
-        id=identity.decode(),
-        kind=Kind(given[b"k"].decode()),
-        run=run_of(line, given[b"r"].decode()),
-        body=given[b"b"],
-        pixels=given.get(b"p", b""),
-        deliveries=deliveries,
-    )
+    try:
+        return Entry(
+            id=identity.decode(),
+            kind=Kind(given[b"k"].decode()),
+            run=run_of(line, given[b"r"].decode()),
+            body=given[b"b"],
+            pixels=given.get(b"p", b""),
+            deliveries=deliveries,
+        )
+    except (KeyError, ValueError, BadInput) as error:
+        raise Unreadable(f"expected the fields k, r and b of an entry of ours: {error}") from error
 
 
 def published(line: str, raw: Any) -> Published:

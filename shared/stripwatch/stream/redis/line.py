@@ -19,8 +19,8 @@ class RedisLine:
     def __init__(self, client: Client, line: str) -> None:
         keys = Keys(line)
         self.line = line
-        self.frames = RedisQueue(client, line, keys.frames, FRAMES_GROUP)
-        self.results = RedisQueue(client, line, keys.results, RESULTS_GROUP)
+        self.frames = RedisQueue(client, keys, keys.frames, FRAMES_GROUP)
+        self.results = RedisQueue(client, keys, keys.results, RESULTS_GROUP)
         self.source = RedisSource(client, keys)
         self.work = RedisWork(client, keys)
         self.runs = RedisRuns(client, keys)
@@ -39,7 +39,7 @@ class RedisStream:
 
     def line(self, name: str) -> RedisLine:
         line = RedisLine(self._client, name)
-        self._client.load_functions()
+        self._client.now_ms(Keys(name).open)  # puts our functions on the server where they are missing
         line.frames.ensure()
         line.results.ensure()
         return line

@@ -9,7 +9,7 @@ from stripwatch.ports import CameraState, Event, Record, Recorded, RunState
 from stripwatch.stream.keys import RESULTS_GROUP, Keys, member, run_of
 from stripwatch.stream.redis.client import Call, Client, Part
 from stripwatch.stream.redis.entries import milliseconds
-from stripwatch.stream.redis.work import DEAD_ENTRIES
+from stripwatch.stream.redis.letters import bury_raw
 
 ALARM_ENTRIES = 1_000
 """Alarms kept, each with a picture of some 10 KiB; the oldest go first."""
@@ -51,15 +51,15 @@ class RedisRuns:
             self._client.call("acknowledge", [self._keys.results], [RESULTS_GROUP, *entry_ids])
 
     def discard(self, entry_id: str, reason: str) -> None:
-        keys = [self._keys.results, self._keys.results, self._keys.dead]
-        self._client.call("bury", keys, [RESULTS_GROUP, entry_id, reason, "results", DEAD_ENTRIES, "", "", ""])
+        bury_raw(self._client, self._keys, self._keys.results, RESULTS_GROUP, entry_id, reason)
 
     def due(self, limit: int) -> list[RunId]:
         answer = self._client.call("due", [self._keys.open], [limit])
         return [run_of(self._keys.line, name.decode()) for name in answer]
 
-    def postpone(self, run: RunId, delay_ms: int) -> None:
-        self._client.call("postpone", [self._keys.open], [member(run), delay_ms])
+    def postpone(self, run: RunId, revision: int, delay_ms: int) -> None:
+        keys = [self._keys.run(run), self._keys.open]
+        self._client.call("postpone", keys, [member(run), revision, delay_ms])
 
     def state(self, run: RunId) -> RunState | None:
         key = self._keys.run(run)

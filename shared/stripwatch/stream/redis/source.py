@@ -12,7 +12,7 @@ from stripwatch.stream.keys import Keys, member
 from stripwatch.stream.redis.client import Call, Client, Part
 
 TAP_ENTRIES = 4096
-"""Entries kept for a recorder that falls behind; one that falls further behind fails its recording."""
+"""Most entries kept for a recorder that falls behind, within the bytes of a side stream; beyond it recordings fail."""
 
 
 class RedisSource:
@@ -21,13 +21,14 @@ class RedisSource:
     def __init__(self, client: Client, keys: Keys) -> None:
         self._client = client
         self._keys = keys
+        self._tap_bytes = 0
 
     def _run_keys(self, run: RunId) -> list[str]:
         keys = self._keys
         return [keys.run(run), keys.open, keys.frames, keys.tap, keys.tap_lease]
 
     def start_run(self, run: RunId, body: bytes, *, cameras: Sequence[str], live: bool, deadline_ms: int) -> bool:
-        args: list[Part] = [member(run), body, int(live), deadline_ms, ",".join(cameras)]
+        args: list[Part] = [member(run), body, int(live), deadline_ms, ",".join(cameras), TAP_ENTRIES]
         return bool(self._client.call("start_run", self._run_keys(run), args))
 
     def publish(self, entries: Sequence[Outgoing]) -> None:
@@ -35,11 +36,15 @@ class RedisSource:
             (
                 "publish",
                 self._run_keys(entry.run),
-                [member(entry.run), entry.kind.value, entry.body, entry.pixels, TAP_ENTRIES],
+                [member(entry.run), entry.kind.value, entry.body, entry.pixels, self._tap_entries(len(entry.pixels))],
             )
             for entry in entries
         ]
         self._client.call_all(calls)
+
+    def _tap_entries(self, size: int) -> int:
+        self._tap_bytes = self._tap_bytes or self._client.share_of_memory(self._keys.tap)
+        return max(1, min(TAP_ENTRIES, self._tap_bytes // (size + 512)))
 
     def memory(self) -> MemoryUse:
         info = self._client.server_info("memory", self._keys.frames)

@@ -9,9 +9,6 @@ from stripwatch.ports import Done, RunInfo
 from stripwatch.stream.keys import FRAMES_GROUP, Keys, member
 from stripwatch.stream.redis.client import Call, Client, Part
 
-DEAD_ENTRIES = 10_000
-"""Dead letters kept; the oldest go first."""
-
 
 class RedisWork:
     """Outcomes of frames, and the pins of their runs."""
@@ -19,6 +16,7 @@ class RedisWork:
     def __init__(self, client: Client, keys: Keys) -> None:
         self._client = client
         self._keys = keys
+        self._dead_bytes = 0
 
     def finish(self, done: Sequence[Done]) -> int:
         keys = self._keys
@@ -34,10 +32,12 @@ class RedisWork:
         return sum(int(answer) for answer in answers)
 
     def bury(self, done: Done, reason: str) -> bool:
-        keys = [self._keys.frames, self._keys.results, self._keys.dead, self._keys.run(done.run)]
-        letter: list[Part] = [FRAMES_GROUP, done.id, reason, "frames", DEAD_ENTRIES]
+        keys = self._keys
+        self._dead_bytes = self._dead_bytes or self._client.share_of_memory(keys.dead)
+        letter: list[Part] = [FRAMES_GROUP, done.id, reason, "frames", self._dead_bytes]
         args = [*letter, done.kind.value, member(done.run), done.body]
-        return bool(self._client.call("bury", keys, args))
+        names = [keys.frames, keys.results, keys.dead, keys.dead_bytes, keys.run(done.run)]
+        return bool(self._client.call("bury", names, args))
 
     def info(self, run: RunId) -> RunInfo:
         start, pins, closed = self._client.do("HMGET", self._keys.run(run), "start", "pins", "closed")
