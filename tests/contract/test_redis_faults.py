@@ -124,7 +124,7 @@ def test_a_lost_group_is_made_again_whatever_is_asked_of_it(line: LineStream, ra
 def test_a_worker_can_start_on_a_full_server(line: LineStream, port: int, raw: redis.Redis) -> None:
     begin(line)
     raw.config_set("maxmemory-policy", "noeviction")
-    raw.config_set("maxmemory", int(raw.info("memory")["used_memory"]) - 100_000)
+    raw.config_set("maxmemory", int(raw.info("memory")["used_memory"]) // 2)
     late = connect(f"redis://127.0.0.1:{port}").line("line1")
     assert len(late.frames.read("w", 10, 0)) == 2
     with pytest.raises(StreamFull):

@@ -22,7 +22,7 @@ def test_a_replay_cannot_have_a_line_that_a_live_source_holds() -> None:
             Hold(line, "replay", live=False, stage="replay").__enter__()
         with Hold(line, "camera2", live=True, stage="ingest"):
             assert line.beats.alive() == {"ingest": ["camera", "camera2"]}
-    with Hold(line, "replay", live=False, stage="replay"), pytest.raises(Conflict, match="a live source cannot"):
+    with Hold(line, "replay", live=False, stage="replay"), pytest.raises(Conflict, match="a replay source has it"):
         Hold(line, "camera", live=True, stage="ingest").__enter__()
 
 
