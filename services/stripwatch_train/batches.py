@@ -18,7 +18,7 @@ from stripwatch_train.split import Rows
 CLASSES = (HEALTHY, *NEU_CLASSES)
 SHARES = {"whole": 0.27, "mosaic": 0.27, "clean": 0.12, "quilted": 0.07, "healthy_mosaic": 0.07, "flaw": 0.20}
 """What a batch is made of."""
-HARD_SHARES = {"hard_clean": 0.08, "hard_flaw": 0.07}
+HARD_SHARES = {"hard_clean": 0.16, "hard_flaw": 0.16}
 """What is added once the hard tiles are known."""
 
 Labels = npt.NDArray[np.int64]

@@ -28,10 +28,10 @@ six NEU classes. `patches` is a defect here. Calibrated by one temperature ({tem
 MobileNetV2 1.0 cut after `features[13]`, first convolution on one grey plane, BatchNorm folded away, every
 convolution trained further; mean and deviation over positions of stages 3, 6, 10, 13 (432 numbers) and the peaks of
 the last two (160) go to a two-layer head. First 700 steps of 64 tiles at 128 px, then 480 at 160 px with the hard
-simulated tiles added, then 150 with those that were still hard. Tiles: whole NEU images, mosaics of part NEU image and
-part healthy steel (labelled by what of the boxes and masks is in view, left out where that is unclear), simulated
-flaws, simulated healthy steel (seeds below 1,000,000), and healthy steel quilted from the defect-free parts of NEU's
-inclusion, patches and scratches images.
+simulated tiles added, then 150 and 360 with those that were still hard. Tiles: whole NEU images, mosaics of part NEU
+image and part healthy steel (labelled by what of the boxes and masks is in view, left out where that is unclear),
+simulated flaws, simulated healthy steel (seeds below 1,000,000), and healthy steel quilted from the defect-free parts
+of NEU's inclusion, patches and scratches images.
 Data: NEU, sha256 over all files {data}; `models/heldout.txt` (360 images, whole overlap groups) was never seen.
 
 ## What it reaches (never-seen images and seeds, this ONNX file, ONNX Runtime; `benchmarks/results/models.json`)
@@ -48,7 +48,8 @@ _STEEL_FAILS = """\
   line's texture, and measure on it before you trust the class `healthy`.
 - Two to three in a hundred quilted tiles of held-out NEU backgrounds are taken for a defect; some do show unmarked
   specks, and some are marks of the quilting.
-- Single bright streaks along a simulated strip can pass for scratches.
+- Bright streaks along simulated steel can pass for scratches, and the dark edge of a strip for an inclusion: about two
+  in a hundred clean simulated strips show one. Dark scratches can be called inclusions.
 - Faint pits on bright rolled steel (pitted_surface_255 and its neighbours) are its hardest images.
 - A defect of which a tile sees less than about a fifth is not asked for in training, and may get any class.
 - 0.35 to 0.75 mm per px was seen in training for healthy steel only; defects at 0.5 mm per px. One grey channel, 8 bit.

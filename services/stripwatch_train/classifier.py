@@ -59,6 +59,7 @@ class SteelNet(nn.Module):
 FIRST = Schedule()
 SECOND = Schedule(size=160, steps=480, rate=7e-4, seed=1)
 THIRD = Schedule(size=160, steps=150, rate=3e-4, seed=2)
+FOURTH = Schedule(size=160, steps=360, rate=5e-4, seed=3)
 """Small tiles first, then the final size with the hard tiles added, then those that are still hard."""
 
 

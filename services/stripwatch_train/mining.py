@@ -19,7 +19,9 @@ from stripwatch_train.pools import clean_tile, flaw, simulator_hash
 
 CLEAN_SEEDS = (10_000, 24_000)
 SECOND_CLEAN_SEEDS = (40_000, 12_000)
+THIRD_CLEAN_SEEDS = (70_000, 16_000)
 FLAW_SEEDS = (200_000, 4_000)
+SECOND_FLAW_SEEDS = (300_000, 8_000)
 """First simulator seed and how many are looked at."""
 KEEP_CLEAN = 1500
 KEEP_FLAWS = 800
@@ -34,7 +36,7 @@ def hard_clean(
     return np.stack([clean_tile(seed) for seed in seeds_kept])
 
 
-def hard_flaws(net: SteelNet, size: int, cache: Path) -> tuple[Image, Labels]:
+def hard_flaws(net: SteelNet, size: int, cache: Path, seeds: tuple[int, int] = FLAW_SEEDS) -> tuple[Image, Labels]:
     """(800, 200, 200) simulated flaws of whose class `net` is least sure, and their labels."""
 
     def label(seed: int) -> int:
@@ -43,8 +45,8 @@ def hard_flaws(net: SteelNet, size: int, cache: Path) -> tuple[Image, Labels]:
     def tile(seed: int) -> Image:
         return flaw(seed, label(seed), _MIN_VISIBLE)
 
-    seeds = hardest(net, size, FLAW_SEEDS, tile, lambda seed: label(seed) + 1, KEEP_FLAWS, cache, "flaws")
-    return np.stack([tile(seed) for seed in seeds]), np.array([label(seed) + 1 for seed in seeds])
+    kept = hardest(net, size, seeds, tile, lambda seed: label(seed) + 1, KEEP_FLAWS, cache, "flaws")
+    return np.stack([tile(seed) for seed in kept]), np.array([label(seed) + 1 for seed in kept])
 
 
 def hardest(
