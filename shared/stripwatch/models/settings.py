@@ -32,7 +32,7 @@ class ModelServiceSettings(ServiceSettings):
         description="Engines of each model, each with a thread of its own; half of the cores by default",
     )
     engine_threads: int = Field(default=1, ge=1, le=256, description="Threads inside one engine")
-    max_batch: int = Field(default=64, ge=1, le=4096, description="Most tiles in one run of an engine")
+    max_batch: int = Field(default=16, ge=1, le=4096, description="Most tiles in one run of an engine")
     batch_wait_ms: float = Field(
         default=0.0, ge=0, le=1000, description="How long an engine waits for company before it runs a partial batch"
     )
