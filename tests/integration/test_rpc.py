@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import queue
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -308,3 +310,15 @@ def _follow(watch: Any, seen: queue.Queue[int]) -> None:
             seen.put(answer.status)
     except grpc.RpcError:
         seen.put(-1)
+
+
+def test_the_health_command_of_containers_says_by_its_exit_code_whether_a_service_serves(running: Running) -> None:
+    def probe(*arguments: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "stripwatch.rpc.health", *arguments]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        return ended.returncode, (ended.stdout or ended.stderr).strip()
+
+    _wait(lambda: health.status(running.address, 1.0) == "SERVING")
+    assert probe(running.address) == (0, "SERVING")
+    assert probe("127.0.0.1:1") == (1, "UNREACHABLE")
+    assert probe() == (2, "usage: python -m stripwatch.rpc.health HOST:PORT")

@@ -111,15 +111,13 @@ class Batcher:
             started = time.monotonic()
             try:
                 scores = engine(_joined(parts))
+                self._measure(sum(part.stop - part.start for part in parts), time.monotonic() - started)
+                _answer(parts, scores)
             except StripwatchError as error:
                 _fail(parts, error)
-                continue
             except Exception:
                 log.exception("an engine failed by a fault of ours")
                 _fail(parts, ModelNotReady(f"model {self.name}: its engine failed"))
-                continue
-            self._measure(sum(part.stop - part.start for part in parts), time.monotonic() - started)
-            _answer(parts, scores)
 
     def _take(self) -> list[_Part]:
         """The next batch; waits for one. Nothing: the queue is empty and closed."""

@@ -1,6 +1,8 @@
-"""What a server says of its own health."""
+"""What a server says of its own health. `python -m stripwatch.rpc.health HOST:PORT` exits 0 if it is SERVING."""
 
 from __future__ import annotations
+
+import sys
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -12,6 +14,8 @@ NOT_SERVING = "NOT_SERVING"
 UNKNOWN = "SERVICE_UNKNOWN"
 """The server answers but has no such service."""
 UNREACHABLE = "UNREACHABLE"
+
+_PROBE_S = 2.0
 
 
 def status(address: str, timeout_s: float, service: str = "") -> str:
@@ -34,3 +38,17 @@ def status_on(channel: grpc.Channel, timeout_s: float, service: str = "") -> str
     except ValueError:  # the channel is closed
         return UNREACHABLE
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+def _probe(arguments: list[str]) -> int:
+    """For container health checks: 0 SERVING, 1 anything else, 2 wrong usage."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m stripwatch.rpc.health HOST:PORT\n")
+        return 2
+    says = status(arguments[0], _PROBE_S)
+    sys.stdout.write(f"{says}\n")
+    return 0 if says == SERVING else 1
+
+
+if __name__ == "__main__":
+    sys.exit(_probe(sys.argv[1:]))
