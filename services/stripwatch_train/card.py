@@ -107,8 +107,8 @@ def write_cards(models: Path, figures: dict[str, Any], data_sha256: str, at: int
 
 def _steel_figures(m: dict[str, Any]) -> str:
     return (
-        f"Single tiles, the best class alone, from a confidence of {m['confidence']} on. The recipe `hot-rolled` asks for "
-        "0.9 of all defect\nclasses together; what that gives through the running pipeline is in "
+        f"Single tiles, the best class alone, from a confidence of {m['confidence']} on. The recipe `hot-rolled` "
+        "asks for 0.9 of all defect\nclasses together; what that gives through the running pipeline is in "
         "`benchmarks/results/acceptance.json`.\n\n"
         "| what | share |\n|---|---|\n"
         f"| 360 held-out NEU images, whole, right class (argmax) | {m['heldout_accuracy']:.2%} |\n"
