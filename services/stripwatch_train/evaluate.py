@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
-from stripwatch.domain.defect import NEU_CLASSES
 from stripwatch.pixels import Image, resize
 from stripwatch_train.batches import CLASSES
 from stripwatch_train.strips import TestStrip
@@ -131,11 +130,6 @@ def auroc(healthy: Scores, defective: Scores) -> float:
     ranks[order] = np.arange(1, len(order) + 1)
     m, n = len(healthy), len(defective)
     return float((ranks[m:].sum() - n * (n + 1) / 2) / (m * n))
-
-
-def per_class(figures: Sequence[str]) -> dict[str, int]:
-    """How often each class is among the missed."""
-    return {label: sum(text.startswith(label) for text in figures) for label in NEU_CLASSES}
 
 
 def _shares(counts: list[int], whole: int) -> list[float]:

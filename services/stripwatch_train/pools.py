@@ -24,7 +24,6 @@ from stripwatch_train.neu import MASKED, SIZE, Neu
 from stripwatch_train.places import Places
 from stripwatch_train.split import Rows
 
-LAST_TRAINING_SEED = 999_999
 EVALUATION_SEED = 1_000_000
 FLAW_SEEDS = 100_000
 _QUILT_SEEDS = 500_000

@@ -11,8 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from stripwatch.errors import StripwatchError
-
 LIBRARIES = ("numpy", "torch", "onnx", "onnxruntime", "opencv-python-headless", "scikit-learn")
 
 
@@ -39,14 +37,6 @@ def write_results(file: Path, data_sha256: str, figures: Mapping[str, Any]) -> N
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(_short_rows(text) + "\n")
-
-
-def read_results(file: Path) -> dict[str, Any]:
-    """Figures written before; StripwatchError names the file that is missing or no JSON."""
-    try:
-        return dict(json.loads(file.read_text()))
-    except (OSError, ValueError) as error:
-        raise StripwatchError(f"results {file}: {error}") from error
 
 
 def table(confusion: list[list[int]], rows: tuple[str, ...], columns: tuple[str, ...]) -> str:

@@ -16,8 +16,6 @@ from stripwatch_train.mosaic import laid
 from stripwatch_train.neu import SIZE, Neu
 from stripwatch_train.split import Rows
 
-CELLS = 3
-
 
 @dataclass(frozen=True)
 class Placed:

@@ -33,7 +33,9 @@ def model_input(tiles: list[Image], spec: InputSpec) -> npt.NDArray[np.uint8] | 
     for row, tile in zip(batch, tiles, strict=True):
         small = resize(tile, spec.size)
         row[:] = equalise(small, spec.clahe) if spec.clahe else small
-    planes = np.repeat(batch[:, None], spec.channels, axis=1)  # (N, channels, size, size) uint8
+    planes = batch[:, None]  # (N, 1, size, size) uint8
+    if spec.channels > 1:
+        planes = np.repeat(planes, spec.channels, axis=1)  # (N, channels, size, size) uint8
     if spec.dtype == "uint8":
         return planes
     mean = np.asarray(spec.mean, dtype=np.float32)[:, None, None]

@@ -20,8 +20,6 @@ from stripwatch.runtime.lifecycle import Lifecycle
 
 log = logging.getLogger(__name__)
 
-_TELL_EVERY_S = 2.0
-
 
 class Publisher:
     """One source's way into a line.
@@ -50,7 +48,6 @@ class Publisher:
         self._waits = backoff(limit=1.0)
         self._not_before = -1e9
         self._holding = ""
-        self._told_at = -1e9
         self.sent = 0
         self.shed = 0
 

@@ -10,8 +10,6 @@ from stripwatch.ports import Event, LineState, Outgoing
 from stripwatch.stream.memory.log import Log, now_ms
 from stripwatch.stream.memory.queue import MemoryQueue
 
-NEVER = float("inf")
-
 
 @dataclass
 class CameraRecord:

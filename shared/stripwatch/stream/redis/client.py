@@ -53,6 +53,7 @@ class Client:
     def __init__(self, url: str, timeout_s: float) -> None:
         self.address = public(url)
         self.timeout_s = timeout_s
+        self._shares: dict[str, int] = {}
         scheme = urlsplit(url).scheme
         if scheme not in ("redis", "rediss", "unix", "redis-cluster", "rediss-cluster"):
             raise BadInput(
@@ -139,9 +140,11 @@ class Client:
                 raise self._ours(answer)
 
     def share_of_memory(self, key: str) -> int:
-        """Bytes that a side stream may hold: a twentieth of the memory limit of the server that holds `key`."""
-        limit = int(self.server_info("memory", key)["maxmemory"])
-        return limit // 20 if limit else _SIDE_BYTES
+        """Bytes that a side stream may hold: a twentieth of its server's memory limit, which is asked for once."""
+        if key not in self._shares:
+            limit = int(self.server_info("memory", key)["maxmemory"])
+            self._shares[key] = limit // 20 if limit else _SIDE_BYTES
+        return self._shares[key]
 
     def now_ms(self, key: str) -> int:
         """The time of the server that holds `key`."""

@@ -1,13 +1,20 @@
-"""Entries that nobody can make sense of go to `dead` as they are."""
+"""Dead letters: entries of `frames` or `results` that end without being processed, with reason and bytes."""
 
 from __future__ import annotations
 
-from stripwatch.stream.keys import Keys
-from stripwatch.stream.redis.client import Client
+from stripwatch.ports import Done
+from stripwatch.stream.keys import Keys, member
+from stripwatch.stream.redis.client import Client, Part
 
 
-def bury_raw(client: Client, keys: Keys, stream: str, group: str, entry_id: str, reason: str) -> None:
-    """Moves an entry of `frames` or `results` to `dead` with the reason; it has no result."""
+def bury(
+    client: Client, keys: Keys, stream: str, group: str, entry_id: str, reason: str, result: Done | None = None
+) -> bool:
+    """Moves an entry to `dead`, acks it and publishes its failed result, if there is one; False if it was not ours."""
     origin = "frames" if stream == keys.frames else "results"
-    names = [stream, stream, keys.dead, keys.dead_bytes]
-    client.call("bury", names, [group, entry_id, reason, origin, client.share_of_memory(keys.dead), "", "", ""])
+    names = [stream, keys.results, keys.dead, keys.dead_bytes]
+    letter: list[Part] = [group, entry_id, reason, origin, client.share_of_memory(keys.dead)]
+    if result is None:
+        return bool(client.call("bury", names, [*letter, "", "", ""]))
+    names.append(keys.run(result.run))
+    return bool(client.call("bury", names, [*letter, result.kind.value, member(result.run), result.body]))

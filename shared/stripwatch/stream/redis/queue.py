@@ -11,7 +11,7 @@ from stripwatch.ports import Backlog, Entry
 from stripwatch.stream.keys import Keys
 from stripwatch.stream.redis.client import Client, Part
 from stripwatch.stream.redis.entries import Unreadable, entry
-from stripwatch.stream.redis.letters import bury_raw
+from stripwatch.stream.redis.letters import bury
 
 log = logging.getLogger(__name__)
 
@@ -123,5 +123,5 @@ class RedisQueue:
             except Unreadable as error:
                 identity, reason = raw[0].decode(), str(error)
                 log.warning("unreadable entry", extra={"stream": self._key, "entry": identity, "reason": reason})
-                bury_raw(self._client, self._keys, self._key, self._group, identity, reason)
+                bury(self._client, self._keys, self._key, self._group, identity, reason)
         return entries

@@ -9,7 +9,7 @@ from stripwatch.ports import CameraState, Event, Record, Recorded, RunState
 from stripwatch.stream.keys import RESULTS_GROUP, Keys, member, run_of
 from stripwatch.stream.redis.client import Call, Client, Part
 from stripwatch.stream.redis.entries import milliseconds
-from stripwatch.stream.redis.letters import bury_raw
+from stripwatch.stream.redis.letters import bury
 
 ALARM_ENTRIES = 1_000
 """Alarms kept, each with a picture of some 10 KiB; the oldest go first."""
@@ -51,7 +51,7 @@ class RedisRuns:
             self._client.call("acknowledge", [self._keys.results], [RESULTS_GROUP, *entry_ids])
 
     def discard(self, entry_id: str, reason: str) -> None:
-        bury_raw(self._client, self._keys, self._keys.results, RESULTS_GROUP, entry_id, reason)
+        bury(self._client, self._keys, self._keys.results, RESULTS_GROUP, entry_id, reason)
 
     def due(self, limit: int) -> list[RunId]:
         answer = self._client.call("due", [self._keys.open], [limit])

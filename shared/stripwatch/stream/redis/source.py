@@ -21,7 +21,6 @@ class RedisSource:
     def __init__(self, client: Client, keys: Keys) -> None:
         self._client = client
         self._keys = keys
-        self._tap_bytes = 0
 
     def _run_keys(self, run: RunId) -> list[str]:
         keys = self._keys
@@ -43,8 +42,7 @@ class RedisSource:
         self._client.call_all(calls)
 
     def _tap_entries(self, size: int) -> int:
-        self._tap_bytes = self._tap_bytes or self._client.share_of_memory(self._keys.tap)
-        return max(1, min(TAP_ENTRIES, self._tap_bytes // (size + 512)))
+        return max(1, min(TAP_ENTRIES, self._client.share_of_memory(self._keys.tap) // (size + 512)))
 
     def memory(self) -> MemoryUse:
         info = self._client.server_info("memory", self._keys.frames)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from stripwatch.domain.frame import RunId
 from stripwatch.ports import Done, RunInfo
 from stripwatch.stream.keys import FRAMES_GROUP, Keys, member
-from stripwatch.stream.redis.client import Call, Client, Part
+from stripwatch.stream.redis.client import Call, Client
+from stripwatch.stream.redis.letters import bury
 
 
 class RedisWork:
@@ -16,7 +17,6 @@ class RedisWork:
     def __init__(self, client: Client, keys: Keys) -> None:
         self._client = client
         self._keys = keys
-        self._dead_bytes = 0
 
     def finish(self, done: Sequence[Done]) -> int:
         keys = self._keys
@@ -32,12 +32,7 @@ class RedisWork:
         return sum(int(answer) for answer in answers)
 
     def bury(self, done: Done, reason: str) -> bool:
-        keys = self._keys
-        self._dead_bytes = self._dead_bytes or self._client.share_of_memory(keys.dead)
-        letter: list[Part] = [FRAMES_GROUP, done.id, reason, "frames", self._dead_bytes]
-        args = [*letter, done.kind.value, member(done.run), done.body]
-        names = [keys.frames, keys.results, keys.dead, keys.dead_bytes, keys.run(done.run)]
-        return bool(self._client.call("bury", names, args))
+        return bury(self._client, self._keys, self._keys.frames, FRAMES_GROUP, done.id, reason, done)
 
     def info(self, run: RunId) -> RunInfo:
         start, pins, closed = self._client.do("HMGET", self._keys.run(run), "start", "pins", "closed")
