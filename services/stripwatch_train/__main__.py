@@ -26,10 +26,15 @@ from stripwatch_train.paper import train_head
 from stripwatch_train.places import WEIGHTS_FILE, Places, default_data
 from stripwatch_train.split import stratified
 from stripwatch_train.stocks import Stocks, load_stocks
+from stripwatch_train.study.page import write_page
+from stripwatch_train.study.stage import missing, run
+from stripwatch_train.study.stages import stages
+from stripwatch_train.study.study import Study
 
 app = typer.Typer(help="Trains, exports and measures stripwatch's models.", no_args_is_help=True, add_completion=False)
 Data = Annotated[Path | None, typer.Option(help="Data folder; else STRIPWATCH_DATA, else ../shared/data.")]
 Weights = Annotated[Path | None, typer.Option(help="ImageNet weights (.npz); else the data folder's, else the hub.")]
+Stages = Annotated[list[str] | None, typer.Argument(help="Stages to run again; none: those that have no figures yet.")]
 Resume = Annotated[bool, typer.Option(help="Go on from the first stage's checkpoint in var/train.")]
 PAPER_SEED = 0
 
@@ -70,6 +75,23 @@ def paper(data: Data = None, weights: Weights = None) -> None:
     Console().print(paper_report.text(trials), highlight=False)
     draft = paper_report.draft(bench.neu, bench.backbone, trials["random"][PAPER_SEED], results.command())
     Console().print(f"model: {write_model(draft, bench.places.local_models, None)}")
+
+
+@app.command()
+def study(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Stages to run again; without any, those not yet run.")
+    ] = None,
+    data: Data = None,
+    weights: Weights = None,
+) -> None:
+    """The study behind docs/paper.md: every stage that has no figures yet, then the page."""
+    chosen, all_stages = stages(names or ()), stages()
+    bench = Bench.open(data, weights)
+    given = Study(bench.places, bench.neu, bench.backbone)
+    for stage in chosen if names else missing(given, all_stages):
+        run(given, stage)
+    Console().print(f"page: {write_page(given, all_stages)}")
 
 
 @app.command()
