@@ -8,10 +8,7 @@ import numpy as np
 from stripwatch.domain.frame import Encoding, FrameHeader
 from stripwatch.errors import FrameUndecodable
 from stripwatch.imagefile import FileHeader, read_jpeg, read_png
-from stripwatch.pixels import Image
-
-GREY_TOLERANCE = 2
-"""Grey stored as RGB: a JPEG's chroma may be off by one, which moves a channel by this much."""
+from stripwatch.pixels import Image, one_channel
 
 
 def decode(header: FrameHeader, pixels: bytes) -> Image:
@@ -60,10 +57,7 @@ def _grey(header: FrameHeader, found: FileHeader, pixels: bytes) -> Image:
         raise FrameUndecodable(
             f"{name}: expected {header.height} x {header.width} px, decoded {image.shape[0]} x {image.shape[1]}"
         )
-    if image.ndim == 2:
-        return np.asarray(image, dtype=np.uint8)
-    blue, green, red = cv2.split(image)
-    apart = round(max(cv2.norm(green, blue, cv2.NORM_INF), cv2.norm(green, red, cv2.NORM_INF)))
-    if apart > GREY_TOLERANCE:
-        raise FrameUndecodable(f"{name}: expected grey, got colour: channels differ by up to {apart} grey levels")
-    return np.asarray(green, dtype=np.uint8)
+    try:
+        return one_channel(np.asarray(image, dtype=np.uint8))
+    except FrameUndecodable as error:
+        raise FrameUndecodable(f"{name}: {error}") from error

@@ -15,6 +15,7 @@ BMP = b"BM"
 
 _PNG_CHANNELS = {0: ("grey", 1), 2: ("RGB", 3), 3: ("palette", 3), 4: ("grey with alpha", 2), 6: ("RGBA", 4)}
 _JPEG_CHANNELS = {1: "grey", 3: "colour", 4: "CMYK"}
+_BMP_CHANNELS = {8: ("palette", 3), 24: ("colour", 3), 32: ("colour", 3)}
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD8)))
 _SOS, _EOI = 0xDA, b"\xff\xd9"
@@ -74,6 +75,20 @@ def read_jpeg(data: bytes) -> FileHeader:
                 return header
             break
     raise FrameUndecodable(f"JPEG: truncated, {len(data)} bytes without its end marker")
+
+
+def read_bmp(data: bytes) -> FileHeader:
+    """The header of an uncompressed BMP file that has all of its rows."""
+    if not data.startswith(BMP):
+        raise FrameUndecodable(f"expected a BMP file, got one that begins with {data[:4].hex(' ') or 'nothing'}")
+    if len(data) < 34:
+        raise FrameUndecodable(f"BMP: truncated, {len(data)} bytes are less than its header")
+    begin, _, width, height, _, depth, packed = struct.unpack_from("<IIiiHHI", data, 10)
+    needed = begin + abs(height) * ((width * depth + 31) // 32 * 4)
+    if not packed and len(data) < needed:
+        raise FrameUndecodable(f"BMP: truncated, expected {needed} bytes, got {len(data)}")
+    colour, channels = _BMP_CHANNELS.get(depth, (f"{depth} bits a pixel", 0))
+    return FileHeader(width, abs(height), 8, colour, channels)
 
 
 def size_of(head: bytes) -> tuple[int, int] | None:

@@ -7,8 +7,23 @@ import numpy as np
 import numpy.typing as npt
 
 from stripwatch.domain.model import Clahe, InputSpec
+from stripwatch.errors import FrameUndecodable
 
 Image = npt.NDArray[np.uint8]
+
+GREY_TOLERANCE = 2
+"""Grey stored as RGB: a JPEG's chroma may be off by one, which moves a channel by this much."""
+
+
+def one_channel(image: Image) -> Image:
+    """(H, W) of (H, W), or of (H, W, 3) whose channels agree; FrameUndecodable if it is of colours."""
+    if image.ndim == 2:
+        return image
+    blue, green, red = cv2.split(image)
+    apart = round(max(cv2.norm(green, blue, cv2.NORM_INF), cv2.norm(green, red, cv2.NORM_INF)))
+    if apart > GREY_TOLERANCE:
+        raise FrameUndecodable(f"expected grey, got colour: channels differ by up to {apart} grey levels")
+    return np.asarray(green, dtype=np.uint8)
 
 
 def resize(tile: Image, size: int) -> Image:
