@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import grpc
 
+from stripwatch.errors import BadInput
 from stripwatch.models.service import ModelService
 from stripwatch.models.serving import ModelServer
-from stripwatch.rpc.codec.models import spec_to, units_to
+from stripwatch.rpc.codec.models import quantise, spec_to, units_to
 from stripwatch.rpc.v1 import model_pb2 as pb
 from stripwatch.rpc.v1 import model_pb2_grpc as pb_grpc
 
@@ -21,7 +22,15 @@ class AnomalyScorer(pb_grpc.AnomalyScorerServicer):
         return spec_to(self._service.describe(request.model))
 
     def Score(self, request: pb.ScoreRequest, context: grpc.ServicerContext) -> pb.ScoreResponse:  # noqa: N802 - the proto's name
-        units = self._service.run(request.model, request.tiles, context)  # (N,) int32
+        by_tiles, by_descriptors = request.HasField("tiles"), request.HasField("descriptors")
+        if by_tiles == by_descriptors:
+            got = "both" if by_tiles else "neither"
+            raise BadInput(f"model {request.model}: expected either tiles or descriptors, got {got}")
+        if by_tiles:
+            (scores,) = self._service.tiles(request.model, request.tiles, context)  # (N,)
+        else:
+            (scores,) = self._service.descriptors(request.model, request.descriptors, context)  # (N,)
+        units = quantise(scores)
         return pb.ScoreResponse(model=request.model, count=len(units), scores=units_to(units))
 
 

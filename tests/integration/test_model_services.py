@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,17 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from stripwatch.domain.model import InputSpec, ModelKind, ModelRef, ModelSpec
+from stripwatch.domain.model import DescriptorSpec, InputSpec, ModelKind, ModelRef, ModelSpec
 from stripwatch.domain.recipe import Role
 from stripwatch.errors import BadInput, NotFound, Overloaded, StripwatchError
 from stripwatch.local.ports import free_ports
 from stripwatch.rpc import health
 from stripwatch.rpc.channel import open_channel
 from stripwatch.rpc.client import SERVICES, RemoteScorer
-from stripwatch.rpc.codec.models import quantise
-from tiny_models import expected_scores, grey_tiles, write_model
+from stripwatch.rpc.codec.models import descriptors_to, maps_from, quantise, tiles_to
+from stripwatch.rpc.v1 import model_pb2 as pb
+from stripwatch.rpc.v1 import model_pb2_grpc as pb_grpc
+from tiny_models import BACKBONE, descriptors_of, expected_scores, grey_tiles, write_model
 
 CLASSES = ("healthy", "patches", "scratches")
 LONG_S = 30.0
@@ -103,6 +106,7 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     models = tmp_path_factory.mktemp("models")
     write_model(models, "steel", "1", classes=CLASSES)
     write_model(models, "steel", "2", classes=CLASSES, bias=40)
+    write_model(models, "telling", classes=CLASSES, width=3, map_side=4)
     write_model(models, "texture", kind="anomaly")
     service = Service(Role.CLASSIFIER, models, MAX_BATCH=16)
     service.wait_ready()
@@ -126,6 +130,86 @@ def test_the_anomaly_service_gives_one_score_a_tile(start: Start, tmp_path: Path
     spec = service.client.describe("texture", LONG_S)
     assert spec.kind is ModelKind.ANOMALY
     assert service.client.submit(spec, grey_tiles([0, 64, 128]), LONG_S).result().tolist() == [0, 5_000, 10_000]
+
+
+@pytest.fixture(scope="module")
+def anomaly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """An anomaly scorer on the backbone of the classifier's `telling`, and one that takes tiles only."""
+    models = tmp_path_factory.mktemp("models")
+    write_model(models, "texture", kind="anomaly", width=3)
+    write_model(models, "plain", kind="anomaly")
+    service = Service(Role.ANOMALY, models, MAX_BATCH=16)
+    service.wait_ready()
+    yield service
+    service.close()
+
+
+def test_scores_by_the_classifiers_descriptors_are_those_by_tiles(classifier: Service, anomaly: Service) -> None:
+    teller, scorer = classifier.client.describe("telling", LONG_S), anomaly.client.describe("texture", LONG_S)
+    assert teller.descriptors == scorer.descriptors == DescriptorSpec(3, BACKBONE)
+    tiles = grey_tiles(range(0, 256, 5))
+    told = classifier.client.submit(teller, tiles, LONG_S, descriptors=True)
+    descriptors = told.descriptors()
+    np.testing.assert_allclose(descriptors, descriptors_of(tiles, 3), rtol=1e-6)
+    assert np.abs(told.result() - quantise(expected_scores(tiles, CLASSES))).max() <= 1
+    by_descriptors = anomaly.client.submit_descriptors(scorer, descriptors, LONG_S).result()
+    by_tiles = anomaly.client.submit(scorer, tiles, LONG_S).result()
+    assert len(set(by_tiles.tolist())) == len(tiles)
+    assert np.abs(by_descriptors - by_tiles).max() <= 1
+
+
+def test_a_classifier_says_where_in_256_steps_when_asked(classifier: Service) -> None:
+    tiles = grey_tiles([0, 100])
+    tiles[0, 0, 12:, 12:] = 255  # the last of its 4 x 4 cells
+    with grpc.insecure_channel(classifier.address) as channel:
+        request = pb.ClassifyRequest(model="telling/1", tiles=tiles_to(tiles), maps=True)
+        answer = pb_grpc.ClassifierStub(channel).Classify(request, timeout=LONG_S)
+    assert not answer.HasField("descriptors")
+    maps = maps_from(answer.maps)
+    assert maps.dtype == np.uint8
+    assert maps.shape == (2, 4, 4)
+    assert maps[0].ravel().tolist() == [0] * 15 + [255]
+    assert (maps[1] == 100).all()
+
+
+def test_descriptors_that_a_scorer_cannot_use_are_refused_with_expected_and_got(anomaly: Service) -> None:
+    texture, plain = (anomaly.client.describe(name, LONG_S) for name in ("texture", "plain"))
+    descriptors = np.zeros((2, 3), np.float32)
+    other = replace(texture, descriptors=DescriptorSpec(3, "c" * 64))
+    refused = [
+        (other, descriptors, f"backbone {BACKBONE}, got those of {'c' * 64}"),
+        (replace(texture, descriptors=None), descriptors, f"backbone {BACKBONE}, got those of none"),
+        (texture, np.zeros((2, 4), np.float32), r"\(N, 3\), got \(2, 4\)"),
+        (texture, np.zeros((0, 3), np.float32), r"expected 0 bytes"),
+        (plain, descriptors, r"plain/1: expected tiles, got descriptors"),
+    ]
+    for spec, given, words in refused:
+        with pytest.raises(BadInput, match=words):
+            anomaly.client.submit_descriptors(spec, given, LONG_S).result()
+
+
+def test_a_score_request_with_both_or_neither_is_refused(anomaly: Service) -> None:
+    tiles, descriptors = tiles_to(grey_tiles([1])), descriptors_to(np.zeros((1, 3), np.float32), BACKBONE)
+    with grpc.insecure_channel(anomaly.address) as channel:
+        score = pb_grpc.AnomalyScorerStub(channel).Score
+        for request, got in (
+            (pb.ScoreRequest(model="texture/1", tiles=tiles, descriptors=descriptors), "got both"),
+            (pb.ScoreRequest(model="texture/1"), "got neither"),
+        ):
+            with pytest.raises(grpc.RpcError) as refused:
+                score(request, timeout=LONG_S)
+            assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert refused.value.details() == f"model texture/1: expected either tiles or descriptors, {got}"
+
+
+@pytest.mark.parametrize("wish", ["descriptors", "maps"])
+def test_a_wish_that_a_classifier_cannot_grant_is_refused_by_name(classifier: Service, wish: str) -> None:
+    with grpc.insecure_channel(classifier.address) as channel:
+        request = pb.ClassifyRequest(model="steel/1", tiles=tiles_to(grey_tiles([1])), **{wish: True})
+        with pytest.raises(grpc.RpcError) as refused:
+            pb_grpc.ClassifierStub(channel).Classify(request, timeout=LONG_S)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert f"steel/1: expected no wish for a {wish[:-1]}, which it does not give" in refused.value.details()
 
 
 def test_many_clients_at_once_each_get_their_own_scores_of_the_version_they_named(classifier: Service) -> None:
@@ -237,7 +321,7 @@ def test_a_wrong_setting_ends_the_service_with_its_name(start: Start, tmp_path: 
 def test_a_parity_failure_is_never_served_and_says_so(start: Start, tmp_path: Path) -> None:
     write_model(tmp_path, reference_bias=40)
     service = start(Role.CLASSIFIER, tmp_path)
-    _wait(lambda: any("not ready" in line and "parity self-test failed" in line for line in service.log), service)
+    _wait(lambda: any("not ready" in line and "parity self-test" in line for line in service.log), service)
     assert health.status(service.address, LONG_S) == health.NOT_SERVING
     with pytest.raises(StripwatchError):
         service.client.describe("steel", LONG_S)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from stripwatch.domain.model import InputSpec, ModelKind, ModelRef, ModelSpec
+from stripwatch.domain.model import DescriptorSpec, InputSpec, ModelKind, ModelRef, ModelSpec
 from stripwatch.domain.recipe import Role
 from stripwatch.errors import (
     BadInput,
@@ -29,7 +30,7 @@ from stripwatch.errors import (
 from stripwatch.rpc import health, status
 from stripwatch.rpc.channel import open_channel
 from stripwatch.rpc.client import SERVICES, RemoteScorer
-from stripwatch.rpc.codec.models import spec_to, units_to
+from stripwatch.rpc.codec.models import descriptors_to, spec_to, units_to
 from stripwatch.rpc.server import GrpcServer
 from stripwatch.rpc.v1 import model_pb2 as pb
 from stripwatch.rpc.v1 import model_pb2_grpc as pb_grpc
@@ -176,6 +177,36 @@ def test_an_answer_to_something_else_is_no_answer(running: Running, answer: pb.C
     running.servicer.answer = lambda _request: answer
     with pytest.raises(PeerUnavailable, match="expected"):
         running.client.submit(SPEC, TILES, 5).result()
+
+
+@pytest.mark.parametrize(
+    ("count", "width", "backbone"), [(3, 2, "abc"), (2, 4, "abc"), (3, 4, "abd"), (3, 4, ""), (0, 0, "")]
+)
+def test_descriptors_of_something_else_are_no_answer(running: Running, count: int, width: int, backbone: str) -> None:
+    def answer(request: pb.ClassifyRequest) -> pb.ClassifyResponse:
+        assert request.descriptors
+        answer = _right(request)
+        answer.descriptors.CopyFrom(descriptors_to(np.zeros((count, width), np.float32), backbone))
+        return answer
+
+    running.servicer.answer = answer
+    pending = running.client.submit(replace(SPEC, descriptors=DescriptorSpec(4, "abc")), TILES, 5, descriptors=True)
+    assert pending.result().shape == (3, 2)
+    with pytest.raises(PeerUnavailable, match=r"expected 3 descriptors of steel/1 .*'abc'"):
+        pending.descriptors()
+
+
+def test_descriptors_cut_short_are_no_answer(running: Running) -> None:
+    def answer(request: pb.ClassifyRequest) -> pb.ClassifyResponse:
+        cut = pb.Descriptors(count=3, width=4, backbone_sha256="abc", data=bytes(47))
+        answer = _right(request)
+        answer.descriptors.CopyFrom(cut)
+        return answer
+
+    running.servicer.answer = answer
+    pending = running.client.submit(replace(SPEC, descriptors=DescriptorSpec(4, "abc")), TILES, 5, descriptors=True)
+    with pytest.raises(PeerUnavailable, match=r"expected 48 bytes for \(3, 4\) float32, got 47"):
+        pending.descriptors()
 
 
 def test_a_model_of_another_kind_is_not_taken(running: Running) -> None:

@@ -11,7 +11,7 @@ from stripwatch.domain.box import Box
 from stripwatch.domain.camera import Camera, Side
 from stripwatch.domain.defect import Defect
 from stripwatch.domain.frame import Encoding, FrameHeader, IndexRange, RunId
-from stripwatch.domain.model import Clahe, InputSpec, ModelKind, ModelRef, ModelSpec
+from stripwatch.domain.model import Clahe, DescriptorSpec, InputSpec, ModelKind, ModelRef, ModelSpec
 from stripwatch.domain.recipe import Disposition, Role
 from stripwatch.domain.result import FrameResult, Outcome, TileScore
 from stripwatch.domain.strip import CameraEnd, RunStart, Shed
@@ -81,9 +81,19 @@ def test_an_alarm_survives() -> None:
     assert verdicts.decode_alarm(verdicts.encode_alarm(alarm)) == alarm
 
 
-def test_a_model_spec_survives() -> None:
+@pytest.mark.parametrize(("descriptors", "map_side"), [(None, None), (DescriptorSpec(432, "abc"), 7)])
+def test_a_model_spec_survives(descriptors: DescriptorSpec | None, map_side: int | None) -> None:
     given_input = InputSpec(224, 3, "float32", (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), Clahe(2.0))
-    spec = ModelSpec(ModelRef("steel", "1"), ModelKind.CLASSIFIER, given_input, ("healthy",), "abc", "onnxruntime/1")
+    spec = ModelSpec(
+        ModelRef("steel", "1"),
+        ModelKind.CLASSIFIER,
+        given_input,
+        ("healthy",),
+        "abc",
+        "onnxruntime/1",
+        descriptors,
+        map_side,
+    )
     assert models.spec_from(models.spec_to(spec)) == spec
 
 
@@ -104,6 +114,36 @@ def test_tiles_whose_sizes_disagree_are_refused(change: dict[str, object]) -> No
         setattr(message, name, value if name != "count" or value != 2**31 else 2**31 - 1)
     with pytest.raises(BadInput, match="tiles"):
         models.tiles_from(message)
+
+
+def test_descriptors_survive_to_the_bit() -> None:
+    descriptors = np.array([[0.1, np.nan, -3e38], [1e-30, 0, np.inf]], np.float32)
+    message = models.descriptors_to(descriptors, "abc")
+    assert message.backbone_sha256 == "abc"
+    np.testing.assert_array_equal(models.descriptors_from(message), descriptors)
+
+
+@pytest.mark.parametrize("change", [{"count": 3}, {"width": 2}, {"data": b""}, {"count": 0, "data": b""}])
+def test_descriptors_whose_sizes_disagree_are_refused(change: dict[str, object]) -> None:
+    message = models.descriptors_to(np.zeros((2, 3), np.float32), "abc")
+    for name, value in change.items():
+        setattr(message, name, value)
+    with pytest.raises(BadInput, match="descriptors: expected"):
+        models.descriptors_from(message)
+
+
+def test_maps_come_back_in_256_steps_and_no_number_counts_as_nothing() -> None:
+    maps = np.array([[[0, 0.5], [1, 2]], [[-1, np.nan], [0.1, np.inf]]], np.float32)
+    assert models.maps_from(models.maps_to(maps)).tolist() == [[[0, 128], [255, 255]], [[0, 0], [26, 255]]]
+
+
+@pytest.mark.parametrize("change", [{"count": 3}, {"side": 1}, {"data": b""}])
+def test_maps_whose_sizes_disagree_are_refused(change: dict[str, object]) -> None:
+    message = models.maps_to(np.zeros((2, 3, 3), np.float32))
+    for name, value in change.items():
+        setattr(message, name, value)
+    with pytest.raises(BadInput, match="maps: expected"):
+        models.maps_from(message)
 
 
 def test_scores_come_back_in_whole_units_and_no_number_counts_as_the_largest() -> None:

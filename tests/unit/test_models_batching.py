@@ -11,7 +11,7 @@ import pytest
 
 from stripwatch.errors import BadInput, DeadlineExceeded, ModelNotReady, Overloaded
 from stripwatch.models.batching import Batcher, Batching
-from stripwatch.ports import Scores, Tiles
+from stripwatch.ports import Descriptors, Outputs, Scores, Tiles
 from stripwatch.runtime.deadline import Deadline
 from tiny_models import grey_tiles
 
@@ -24,16 +24,20 @@ class Gate:
     def __init__(self) -> None:
         self.open = threading.Event()
         self.entered = threading.Semaphore(0)
-        self.batches: list[Tiles] = []
+        self.batches: list[Tiles | Descriptors] = []
         self.error: Exception | None = None
 
-    def __call__(self, tiles: Tiles) -> Scores:
-        self.batches.append(tiles)
+    def __call__(self, rows: Tiles | Descriptors) -> Scores:
+        return self.run(rows)[0]
+
+    def run(self, rows: Tiles | Descriptors, extras: tuple[str, ...] = ()) -> Outputs:
+        self.batches.append(rows)
         self.entered.release()
         assert self.open.wait(20)
         if self.error:
             raise self.error
-        return tiles[:, 0, 0, 0].astype(np.float32)
+        greys = rows[:, 0, 0, 0].astype(np.float32)
+        return (greys, *(greys[:, None] * len(extra) for extra in extras))
 
     def wait_until_busy(self) -> None:
         assert self.entered.acquire(timeout=20)
@@ -63,16 +67,36 @@ def test_each_request_gets_the_scores_of_its_own_tiles(gate: Gate) -> None:
     gate.wait_until_busy()
     others = [batcher.submit(_tiles(10 * k, 10 * k + 1), Deadline.after(SOON)) for k in range(2, 6)]
     gate.open.set()
-    assert first.result().tolist() == [1]
-    assert [job.result().tolist() for job in others] == [[20, 21], [30, 31], [40, 41], [50, 51]]
+    assert first.result()[0].tolist() == [1]
+    assert [job.result()[0].tolist() for job in others] == [[20, 21], [30, 31], [40, 41], [50, 51]]
     assert [len(batch) for batch in gate.batches] == [1, 8]  # what waited went together
 
 
 def test_a_request_larger_than_a_batch_is_split_and_answered_whole(gate: Gate) -> None:
     gate.open.set()
     batcher = _batcher(gate, max_batch=8)
-    assert batcher.submit(_tiles(*range(20)), Deadline.after(SOON)).result().tolist() == list(range(20))
+    assert batcher.submit(_tiles(*range(20)), Deadline.after(SOON)).result()[0].tolist() == list(range(20))
     assert [len(batch) for batch in gate.batches] == [8, 8, 4]
+
+
+def test_requests_that_want_other_extras_never_share_a_batch_and_none_gets_anothers(gate: Gate) -> None:
+    batcher = _batcher(gate)
+    running = batcher.submit(_tiles(0), Deadline.after(SOON))
+    gate.wait_until_busy()
+    wishes: list[tuple[str, ...]] = [(), (), ("ab",), ("ab", "abc"), ()]
+    jobs = [batcher.submit(_tiles(k), Deadline.after(SOON), extras) for k, extras in enumerate(wishes, 1)]
+    gate.open.set()
+    running.result()
+    answers = [[output.tolist() for output in job.result()] for job in jobs]
+    assert answers == [[[1]], [[2]], [[3], [[6]]], [[4], [[8]], [[12]]], [[5]]]
+    assert [len(batch) for batch in gate.batches] == [1, 2, 1, 1, 1]
+
+
+def test_the_extras_of_a_split_request_come_back_whole(gate: Gate) -> None:
+    gate.open.set()
+    scores, extra = _batcher(gate, max_batch=8).submit(_tiles(*range(20)), Deadline.after(SOON), ("ab",)).result()
+    assert scores.tolist() == list(range(20))
+    assert extra.tolist() == [[2 * grey] for grey in range(20)]
 
 
 def test_a_request_alone_in_its_batch_is_not_copied(gate: Gate) -> None:
@@ -89,7 +113,7 @@ def test_two_idle_engines_share_what_waits(gate: Gate) -> None:
         gate.wait_until_busy()
     jobs = [batcher.submit(_tiles(grey, grey), Deadline.after(SOON)) for grey in range(4)]
     gate.open.set()
-    assert [job.result().tolist() for job in jobs] == [[grey, grey] for grey in range(4)]
+    assert [job.result()[0].tolist() for job in jobs] == [[grey, grey] for grey in range(4)]
 
 
 def test_a_full_queue_refuses_with_a_hint_and_takes_again_when_there_is_room(gate: Gate) -> None:
@@ -103,7 +127,7 @@ def test_a_full_queue_refuses_with_a_hint_and_takes_again_when_there_is_room(gat
     gate.open.set()
     running.result()
     waiting.result()
-    assert batcher.submit(_tiles(4, 5), Deadline.after(SOON)).result().tolist() == [4, 5]
+    assert batcher.submit(_tiles(4, 5), Deadline.after(SOON)).result()[0].tolist() == [4, 5]
 
 
 def test_a_request_that_could_never_fit_is_bad_input_not_overload(gate: Gate) -> None:
@@ -123,7 +147,7 @@ def test_a_request_past_its_deadline_is_dropped_before_work(gate: Gate) -> None:
         late.result()
     gate.open.set()
     running.result()
-    assert kept.result().tolist() == [3]
+    assert kept.result()[0].tolist() == [3]
     assert [int(batch[0, 0, 0, 0]) for batch in gate.batches] == [0, 3]
 
 
@@ -135,8 +159,8 @@ def test_dropped_requests_make_room_in_the_queue(gate: Gate) -> None:
     last = batcher.submit(_tiles(3, 4), Deadline.after(SOON))
     gate.open.set()
     running.result()
-    assert last.result().tolist() == [3, 4]
-    assert batcher.submit(_tiles(5, 6, 7, 8), Deadline.after(SOON)).result().tolist() == [5, 6, 7, 8]
+    assert last.result()[0].tolist() == [3, 4]
+    assert batcher.submit(_tiles(5, 6, 7, 8), Deadline.after(SOON)).result()[0].tolist() == [5, 6, 7, 8]
 
 
 def test_an_engine_that_fails_fails_only_the_requests_in_its_batch(gate: Gate) -> None:
@@ -147,7 +171,7 @@ def test_an_engine_that_fails_fails_only_the_requests_in_its_batch(gate: Gate) -
         with pytest.raises(ModelNotReady):
             batcher.submit(_tiles(1), Deadline.after(SOON)).result()
     gate.error = None
-    assert batcher.submit(_tiles(2), Deadline.after(SOON)).result().tolist() == [2]
+    assert batcher.submit(_tiles(2), Deadline.after(SOON)).result()[0].tolist() == [2]
 
 
 def test_closing_finishes_what_waits_and_takes_no_more(gate: Gate) -> None:
@@ -157,7 +181,7 @@ def test_closing_finishes_what_waits_and_takes_no_more(gate: Gate) -> None:
     closing.start()
     gate.open.set()
     closing.join(SOON)
-    assert [job.result().tolist() for job in jobs] == [[0], [1], [2]]
+    assert [job.result()[0].tolist() for job in jobs] == [[0], [1], [2]]
     with pytest.raises(ModelNotReady, match="stopping"):
         batcher.submit(_tiles(1), Deadline.after(SOON))
 
@@ -183,7 +207,7 @@ def test_many_clients_at_once_each_get_their_own_scores(gate: Gate, workers: int
         rng = np.random.default_rng(seed)
         for _ in range(20):
             greys = rng.integers(0, 256, rng.integers(1, 40)).tolist()
-            scores = batcher.submit(_tiles(*greys), Deadline.after(SOON)).result().tolist()
+            scores = batcher.submit(_tiles(*greys), Deadline.after(SOON)).result()[0].tolist()
             if scores != greys:
                 wrong.append((greys, scores))
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stripwatch.domain.model import ModelRef
+from stripwatch.domain.model import DescriptorSpec, ModelRef
 from stripwatch.errors import ModelInvalid, ModelNotReady
 from stripwatch.models.load import LoadedModel, load
 from stripwatch.models.onnx import OnnxEngine
 from stripwatch.models.store import ModelFolder
-from tiny_models import expected_scores, grey_tiles, write_model
+from tiny_models import BACKBONE, descriptors_of, expected_scores, grey_tiles, write_model
 
 CLASSES = ("healthy", "patches", "scratches")
 
@@ -49,6 +49,53 @@ def test_an_anomaly_model_gives_one_score_a_tile(tmp_path: Path) -> None:
     np.testing.assert_allclose(model.engine(grey_tiles([0, 128])), [0, 1], atol=1e-6)
 
 
+def test_a_classifier_gives_descriptors_and_maps_to_who_asks_for_them(tmp_path: Path) -> None:
+    model = _load(write_model(tmp_path, classes=CLASSES, width=3, map_side=4))
+    tiles = grey_tiles([10, 128, 250])
+    tiles[0, 0, :4, :8] = 255  # the first two of its 4 x 4 cells
+    assert model.spec.descriptors == DescriptorSpec(3, BACKBONE)
+    assert model.spec.map_side == 4
+    probabilities, descriptors, maps = model.engine.run(tiles, ("descriptor", "map"))
+    np.testing.assert_allclose(probabilities, expected_scores(tiles, CLASSES), atol=1e-5)
+    np.testing.assert_allclose(descriptors, descriptors_of(tiles, 3), rtol=1e-6)
+    np.testing.assert_allclose(maps[1], np.full((4, 4), 128 / 255), atol=1e-6)
+    assert (maps[0] > 0.9).nonzero()[0].tolist() == [0, 0]
+    assert [output.shape for output in model.engine.run(tiles)] == [(3, 3)]
+
+
+def test_a_scorer_with_a_head_gives_the_same_scores_by_descriptors_as_by_tiles(tmp_path: Path) -> None:
+    model = _load(write_model(tmp_path, "texture", kind="anomaly", width=5, bias=3), engines=2)
+    tiles = grey_tiles([0, 64, 128, 255])
+    assert len(model.heads) == 2
+    for head in model.heads:
+        np.testing.assert_allclose(head(descriptors_of(tiles, 5)), model.engine(tiles), atol=1e-6)
+
+
+def test_a_head_is_proven_like_any_graph(tmp_path: Path) -> None:
+    path = write_model(tmp_path, "texture", kind="anomaly", width=2)
+    with np.load(path / "reference.npz") as arrays:
+        whole = dict(arrays)
+    np.savez(path / "reference.npz", **{**whole, "descriptors": whole["descriptors"] + 5})
+    _rehash(path)
+    with pytest.raises(ModelNotReady, match=r"texture/1 on onnxruntime.*parity self-test on descriptors failed"):
+        _load(path)
+    np.savez(path / "reference.npz", **{**whole, "descriptors": whole["descriptors"][:, :1]})
+    _rehash(path)
+    with pytest.raises(ModelInvalid, match=r"expected descriptors \(8, 2\) float32, got \(8, 1\) float32"):
+        _load(path)
+    np.savez(path / "reference.npz", tiles=whole["tiles"], outputs=whole["outputs"])
+    _rehash(path)
+    with pytest.raises(ModelInvalid, match=r"`tiles`, `outputs` and `descriptors`"):
+        _load(path)
+
+
+def test_a_head_other_than_the_manifests_is_refused(tmp_path: Path) -> None:
+    path = write_model(tmp_path, "texture", kind="anomaly", width=2)
+    (path / "head.onnx").write_bytes((path / "head.onnx").read_bytes() + b" ")
+    with pytest.raises(ModelInvalid, match=r"head\.onnx: expected sha256"):
+        _load(path)
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "reference.npz"])
 def test_a_wrong_hash_names_the_file_the_expected_and_the_actual(tmp_path: Path, name: str) -> None:
     path = write_model(tmp_path)
@@ -71,7 +118,9 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
 
 def test_a_model_whose_scores_are_not_the_reference_is_not_ready(tmp_path: Path) -> None:
     path = write_model(tmp_path, classes=CLASSES, reference_bias=40)
-    with pytest.raises(ModelNotReady, match=r"steel/1 on onnxruntime.*parity self-test failed.*0\.001.*difference of"):
+    with pytest.raises(
+        ModelNotReady, match=r"steel/1 on onnxruntime.*parity self-test on tiles failed.*0\.001.*difference of"
+    ):
         _load(path)
 
 
@@ -96,10 +145,12 @@ def test_an_engine_that_fails_at_work_is_said_not_to_be_ready(tmp_path: Path) ->
         ({"input": {"size": 16, "channels": 3, "dtype": "uint8"}}, "input shape"),
         (
             {"input": {"size": 16, "channels": 1, "dtype": "float32", "mean": [0], "std": [1]}},
-            r"tensor\(float\), got tensor\(uint8\)",
+            "expected input float32, got uint8",
         ),
         ({"classes": ["a", "b", "c"]}, "output shape"),
         ({"kind": "anomaly", "output": "score", "classes": []}, "an output 'score'"),
+        ({"descriptor": {"width": 2, "backbone_sha256": BACKBONE}}, "an output 'descriptor'"),
+        ({"map": {"side": 2}}, "an output 'map'"),
     ],
 )
 def test_a_graph_that_contradicts_its_manifest_is_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from stripwatch.domain.model import Clahe, ModelKind
+from stripwatch.domain.model import Clahe, DescriptorSpec, ModelKind
 from stripwatch.errors import ModelInvalid
 from stripwatch.models.manifest import read_manifest
-from tiny_models import write_model
+from tiny_models import BACKBONE, write_model
 
 
 def test_a_sound_manifest_is_read_into_domain_words(tmp_path: Path) -> None:
@@ -31,6 +31,40 @@ def test_clahe_and_normalisation_reach_the_input_spec(tmp_path: Path) -> None:
     spec = read_manifest(path).input
     assert spec.mean == (0.5, 0.5, 0.5)
     assert spec.clahe == Clahe(2.0, 8)
+
+
+def test_what_a_model_gives_or_takes_beside_scores_is_in_its_signatures(tmp_path: Path) -> None:
+    classifier = read_manifest(write_model(tmp_path, "steel", width=3, map_side=4))
+    assert dict(classifier.graph.outputs) == {"probabilities": (2,), "descriptor": (3,), "map": (4, 4)}
+    assert classifier.head is None
+    scorer = read_manifest(write_model(tmp_path, "texture", kind="anomaly", width=3))
+    assert scorer.descriptors == DescriptorSpec(3, BACKBONE)
+    assert dict(scorer.graph.outputs) == {"score": ()}
+    assert scorer.head is not None
+    assert (scorer.head.input, scorer.head.dtype, scorer.head.shape) == ("descriptor", "float32", (3,))
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "words"),
+    [
+        (
+            "classifier",
+            {"descriptor": {"width": 3, "backbone_sha256": BACKBONE, "head_sha256": BACKBONE}},
+            "got a hash",
+        ),
+        ("classifier", {"descriptor": {"width": 0, "backbone_sha256": BACKBONE}}, r"descriptor\.width.*got 0"),
+        ("classifier", {"descriptor": {"width": 3, "backbone_sha256": "b"}}, r"descriptor\.backbone_sha256.*got 'b'"),
+        ("classifier", {"map": {"side": 0}}, r"map\.side.*got 0"),
+        ("anomaly", {"descriptor": {"width": 3, "backbone_sha256": BACKBONE}}, r"hash of its head\.onnx, got null"),
+        ("anomaly", {"map": {"side": 4}}, "expected none for an anomaly model, got one of side 4"),
+    ],
+)
+def test_descriptors_and_maps_are_only_where_their_kind_has_them(
+    tmp_path: Path, kind: str, changes: dict[str, Any], words: str
+) -> None:
+    path = write_model(tmp_path, kind=kind, **changes)
+    with pytest.raises(ModelInvalid, match=words):
+        read_manifest(path)
 
 
 def _set(**changes: Any) -> Callable[[dict[str, Any]], None]:

@@ -17,7 +17,7 @@ from stripwatch.models.onnx import OnnxEngine
 from stripwatch.models.served import ServedModels
 from stripwatch.models.store import ModelStore
 from stripwatch.runtime.deadline import Deadline
-from tiny_models import grey_tiles, write_model
+from tiny_models import descriptors_of, grey_tiles, write_model
 
 _open: list[ServedModels] = []
 
@@ -28,7 +28,7 @@ def _served(folder: Path, *wanted: str, kind: ModelKind = ModelKind.CLASSIFIER) 
         kind,
         wanted,
         lambda found: load(found, OnnxEngine),
-        lambda model: Batcher(str(model.spec.ref), model.engines, Batching()),
+        lambda name, engines: Batcher(name, engines, Batching()),
     )
     _open.append(models)
     return models
@@ -97,9 +97,9 @@ def test_a_parity_failure_at_start_keeps_it_from_ready_until_the_files_are_right
     write_model(tmp_path, reference_bias=40)
     models = _served(tmp_path)
     models.load()
-    assert "parity self-test failed" in (models.ready() or "")
+    assert "parity self-test on tiles failed" in (models.ready() or "")
     models.rescan()
-    assert "parity self-test failed" in (models.ready() or "")
+    assert "parity self-test on tiles failed" in (models.ready() or "")
     write_model(tmp_path)
     models.rescan()
     assert models.ready() is None
@@ -113,10 +113,40 @@ def test_a_new_version_is_served_beside_the_old_one(tmp_path: Path) -> None:
     write_model(tmp_path, "steel", "2", bias=20)
     models.rescan()
     tiles = grey_tiles([120])
-    old, new = (models.find(f"steel/{v}").batcher.submit(tiles, Deadline.after(10)).result() for v in ("1", "2"))
+    old, new = (models.find(f"steel/{v}").batcher.submit(tiles, Deadline.after(10)).result()[0] for v in ("1", "2"))
     assert int(np.argmax(old)) == 0
     assert int(np.argmax(new)) == 1
     assert models.find("steel").spec.ref.version == "2"
+
+
+def test_a_scorer_with_a_head_takes_descriptors_in_a_queue_of_their_own_until_it_is_closed(tmp_path: Path) -> None:
+    write_model(tmp_path, "texture", kind="anomaly", width=3)
+    write_model(tmp_path, "plain", kind="anomaly")
+    models = _served(tmp_path, kind=ModelKind.ANOMALY)
+    models.load()
+    assert models.find("plain").head is None
+    head = models.find("texture").head
+    assert head is not None
+    descriptors = descriptors_of(grey_tiles([0, 128]), 3)
+    np.testing.assert_allclose(head.submit(descriptors, Deadline.after(10)).result()[0], [0, 1], atol=1e-6)
+    models.close(5)
+    with pytest.raises(ModelNotReady, match=r"texture/1 \(head\): the service is stopping"):
+        head.submit(descriptors, Deadline.after(10))
+
+
+def test_a_new_head_makes_a_refused_model_worth_another_look(tmp_path: Path) -> None:
+    write_model(tmp_path, "plain", kind="anomaly")
+    models = _served(tmp_path, kind=ModelKind.ANOMALY)
+    models.load()
+    path = write_model(tmp_path, "texture", kind="anomaly", width=3)
+    whole = (path / "head.onnx").read_bytes()
+    (path / "head.onnx").write_bytes(whole[:100])  # still being copied
+    models.rescan()
+    with pytest.raises(NotFound):
+        models.find("texture")
+    (path / "head.onnx").write_bytes(whole)
+    models.rescan()
+    assert models.find("texture").head is not None
 
 
 def test_a_new_version_that_fails_is_logged_once_and_the_old_one_goes_on(

@@ -77,10 +77,23 @@ class InputSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class DescriptorSpec:
+    """A tile's `width` numbers out of the backbone with this hash.
+
+    A classifier that has one gives them, an anomaly scorer takes them instead of the tile. Numbers of one backbone
+    mean nothing to a scorer on another.
+    """
+
+    width: int
+    backbone_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """What a service says of a model it serves (`Describe`).
 
     `engine` names the engine and its version that the scores come from; `classes` is empty for anomaly scorers.
+    `map_side` is the side of the map it gives of a tile, in cells; None: it gives none.
     """
 
     ref: ModelRef
@@ -89,3 +102,5 @@ class ModelSpec:
     classes: tuple[str, ...]
     sha256: str
     engine: str
+    descriptors: DescriptorSpec | None = None
+    map_side: int | None = None

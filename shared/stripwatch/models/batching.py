@@ -13,7 +13,7 @@ import numpy as np
 
 from stripwatch.errors import BadInput, ModelNotReady, Overloaded, StripwatchError
 from stripwatch.models.job import Job
-from stripwatch.ports import Engine, Scores, Tiles
+from stripwatch.ports import Descriptors, Engine, Outputs, Tiles
 from stripwatch.runtime.deadline import Deadline
 
 log = logging.getLogger(__name__)
@@ -41,14 +41,15 @@ class _Part:
     stop: int
 
     @property
-    def tiles(self) -> Tiles:
-        return self.job.tiles[self.start : self.stop]
+    def rows(self) -> Tiles | Descriptors:
+        return self.job.rows[self.start : self.stop]
 
 
 class Batcher:
-    """One model's queue, and a thread for each of its engines (an engine runs outside Python's lock).
+    """One graph's queue, and a thread for each of its engines (an engine runs outside Python's lock).
 
-    Batches are never padded: on a CPU a padded tile costs as much as a real one.
+    A row is a tile or its descriptor, whichever the graph takes. Batches are never padded: on a CPU a padded tile costs
+    as much as a real one.
     """
 
     def __init__(self, name: str, engines: Sequence[Engine], batching: Batching) -> None:
@@ -67,12 +68,12 @@ class Batcher:
         for worker in self._workers:
             worker.start()
 
-    def submit(self, tiles: Tiles, deadline: Deadline) -> Job:
-        """Queues (N, channels, size, size) tiles. Overloaded if too many wait, and when to come back."""
-        count, limit = len(tiles), self._batching.queue_tiles
+    def submit(self, rows: Tiles | Descriptors, deadline: Deadline, extras: tuple[str, ...] = ()) -> Job:
+        """Queues N rows. Overloaded if too many wait, and when to come back."""
+        count, limit = len(rows), self._batching.queue_tiles
         if count > limit:
             raise BadInput(f"model {self.name}: expected at most {limit} tiles a request, got {count}")
-        job = Job(tiles, deadline)
+        job = Job(rows, deadline, extras)
         with self._changed:
             if self._closing:
                 raise ModelNotReady(f"model {self.name}: the service is stopping")
@@ -110,9 +111,9 @@ class Batcher:
         while parts := self._take():
             started = time.monotonic()
             try:
-                scores = engine(_joined(parts))
+                outputs = engine.run(_joined(parts), parts[0].job.extras)
                 self._measure(sum(part.stop - part.start for part in parts), time.monotonic() - started)
-                _answer(parts, scores)
+                _answer(parts, outputs)
             except StripwatchError as error:
                 _fail(parts, error)
             except Exception:
@@ -139,7 +140,10 @@ class Batcher:
                     return parts
 
     def _cut(self, idle: int) -> list[_Part]:
-        """Whole jobs, oldest first, until this engine has its share of what waits; only a long job is split."""
+        """Whole jobs, oldest first, until this engine has its share of what waits; only a long job is split.
+
+        Those of one batch want the same extras: nobody waits for what only another asked for.
+        """
         most = self._batching.max_batch
         share = min(most, -(-self._waiting // idle))
         parts: list[_Part] = []
@@ -150,7 +154,7 @@ class Batcher:
                 self._jobs.popleft()
                 self._waiting -= job.left
                 continue
-            if job.left > room and parts:
+            if parts and (job.left > room or job.extras != parts[0].job.extras):
                 break  # a whole run of its own comes next, with no copy
             start, stop = job.take(room)
             parts.append(_Part(job, start, stop))
@@ -165,19 +169,19 @@ class Batcher:
             self._tile_s += _SMOOTHING * (seconds / tiles - self._tile_s)
 
 
-def _joined(parts: list[_Part]) -> Tiles:
-    """(sum of rows, channels, size, size); a part that is alone is passed as it lies in the request."""
+def _joined(parts: list[_Part]) -> Tiles | Descriptors:
+    """(sum of rows, ...); a part that is alone is passed as it lies in the request."""
     if len(parts) == 1:
-        return parts[0].tiles
-    joined: Tiles = np.concatenate([part.tiles for part in parts])
+        return parts[0].rows
+    joined: Tiles | Descriptors = np.concatenate([part.rows for part in parts])
     return joined
 
 
-def _answer(parts: list[_Part], scores: Scores) -> None:
+def _answer(parts: list[_Part], outputs: Outputs) -> None:
     at = 0
     for part in parts:
         rows = part.stop - part.start
-        part.job.done(part.start, scores[at : at + rows])
+        part.job.done(part.start, tuple(output[at : at + rows] for output in outputs))
         at += rows
 
 

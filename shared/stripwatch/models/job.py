@@ -1,4 +1,4 @@
-"""One request for scores, from the queue to its answer; it may go through the engines in several parts."""
+"""One request, from the queue to its answer; it may go through the engines in several parts."""
 
 from __future__ import annotations
 
@@ -7,35 +7,36 @@ import threading
 import numpy as np
 
 from stripwatch.errors import DeadlineExceeded, StripwatchError
-from stripwatch.ports import Scores, Tiles
+from stripwatch.ports import Descriptors, Outputs, Tiles
 from stripwatch.runtime.deadline import Deadline
 
 
 class Job:
-    """(N, channels, size, size) tiles that want scores by a deadline.
+    """N rows, tiles or descriptors, that want scores by a deadline, and the graph's `extras` with them.
 
     `left` and `take` belong to the queue (under its lock); `done` and `fail` to the engines; `result` and `cancel`
     to who asked.
     """
 
-    def __init__(self, tiles: Tiles, deadline: Deadline) -> None:
-        self.tiles = tiles
+    def __init__(self, rows: Tiles | Descriptors, deadline: Deadline, extras: tuple[str, ...] = ()) -> None:
+        self.rows = rows
+        self.extras = extras
         self._deadline = deadline
         self._taken = 0
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._open_rows = len(tiles)
-        self._scores: Scores | None = None
+        self._open_rows = len(rows)
+        self._outputs: Outputs | None = None
         self._error: StripwatchError | None = None
 
     @property
     def left(self) -> int:
         """Rows that no engine has taken yet."""
-        return len(self.tiles) - self._taken
+        return len(self.rows) - self._taken
 
     def take(self, room: int) -> tuple[int, int]:
         """The next rows, at most `room`: first, and one past the last."""
-        start, self._taken = self._taken, min(len(self.tiles), self._taken + room)
+        start, self._taken = self._taken, min(len(self.rows), self._taken + room)
         return start, self._taken
 
     def wanted(self) -> bool:
@@ -44,18 +45,20 @@ class Job:
             self.fail(DeadlineExceeded("the request's time ran out while it waited for an engine"))
         return not self._ended.is_set()
 
-    def done(self, start: int, rows: Scores) -> None:
-        """Scores of the rows from `start` on."""
+    def done(self, start: int, outputs: Outputs) -> None:
+        """What the graph gave of the rows from `start` on."""
+        count = len(outputs[0])
         with self._lock:
             if self._ended.is_set():
                 return
-            if self._scores is None and len(rows) == len(self.tiles):
-                self._scores = rows
+            if self._outputs is None and count == len(self.rows):
+                self._outputs = outputs
             else:
-                if self._scores is None:
-                    self._scores = np.empty((len(self.tiles), *rows.shape[1:]), dtype=np.float32)
-                self._scores[start : start + len(rows)] = rows
-            self._open_rows -= len(rows)
+                if self._outputs is None:
+                    self._outputs = tuple(np.empty((len(self.rows), *one.shape[1:]), np.float32) for one in outputs)
+                for whole, part in zip(self._outputs, outputs, strict=True):
+                    whole[start : start + count] = part
+            self._open_rows -= count
             if not self._open_rows:
                 self._ended.set()
 
@@ -70,10 +73,10 @@ class Job:
         """Nobody waits any more: rows that no engine has taken are dropped."""
         self.fail(DeadlineExceeded("the caller went away"))
 
-    def result(self) -> Scores:
-        """(N, classes) or (N,) scores; waits for them until the deadline, raises what ended the job."""
+    def result(self) -> Outputs:
+        """Scores and extras, (N, ...) each; waits for them until the deadline, raises what ended the job."""
         if not self._ended.wait(self._deadline.left()):
             self.fail(DeadlineExceeded("the request's time ran out before its scores were there"))
-        if self._scores is None or self._error is not None:
+        if self._outputs is None or self._error is not None:
             raise self._error or DeadlineExceeded("the request ended without scores")
-        return self._scores
+        return self._outputs

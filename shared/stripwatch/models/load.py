@@ -16,41 +16,53 @@ import numpy.typing as npt
 from stripwatch.domain.model import ModelSpec
 from stripwatch.domain.result import QUANTUM
 from stripwatch.errors import ModelInvalid, ModelNotReady
+from stripwatch.models.graph import Signature
 from stripwatch.models.manifest import Manifest, read_manifest
 from stripwatch.models.store import ModelFolder
-from stripwatch.ports import Engine, Scores, Tiles
+from stripwatch.ports import Descriptors, Engine, Scores, Tiles
 from stripwatch.rpc.codec.models import quantise
 
 GRAPH = "model.onnx"
+HEAD = "head.onnx"
 REFERENCE = "reference.npz"
 _MAX_GRAPH_BYTES = 2**31 - 1
 _MAX_REFERENCE_BYTES = 256 * 2**20
 
-Build = Callable[[bytes, Manifest], Engine]
+Build = Callable[[bytes, Signature], Engine]
 """Makes an engine of a graph's bytes; ModelInvalid if the two disagree."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model that passed its self-test, with one engine for each worker."""
+    """A model that passed its self-test, with one engine for each worker; `heads` are those that take descriptors."""
 
     spec: ModelSpec
     manifest: Manifest
     engines: tuple[Engine, ...]
+    heads: tuple[Engine, ...] = ()
 
     @property
     def engine(self) -> Engine:
         return self.engines[0]
 
 
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """Tiles (R, channels, size, size), what they must score, (R, classes) or (R,), and for a head their descriptors."""
+
+    tiles: Tiles
+    outputs: Scores
+    descriptors: Descriptors | None  # (R, width)
+
+
 def load(folder: ModelFolder, build: Build, engines: int = 1) -> LoadedModel:
     """The model in the folder, warm. ModelInvalid if its files disagree, ModelNotReady if its scores do."""
     manifest = read_manifest(folder.path)
     graph = verified(folder.path / GRAPH, manifest.sha256, _MAX_GRAPH_BYTES)
-    tiles, outputs = _reference(folder.path / REFERENCE, manifest)
-    built = tuple(build(graph, manifest) for _ in range(engines))
+    reference = _reference(folder.path / REFERENCE, manifest)
+    built = tuple(build(graph, manifest.graph) for _ in range(engines))
     for engine in built:
-        check_parity(engine, manifest, tiles, outputs)  # warms it up as well
+        check_parity(engine, manifest, reference.tiles, reference.outputs)  # warms it up as well
     spec = ModelSpec(
         ref=manifest.ref,
         kind=manifest.kind,
@@ -58,8 +70,23 @@ def load(folder: ModelFolder, build: Build, engines: int = 1) -> LoadedModel:
         classes=manifest.classes,
         sha256=manifest.sha256,
         engine=built[0].name,
+        descriptors=manifest.descriptors,
+        map_side=manifest.map_side,
     )
-    return LoadedModel(spec, manifest, built)
+    return LoadedModel(spec, manifest, built, _heads(folder, manifest, build, engines, reference))
+
+
+def _heads(
+    folder: ModelFolder, manifest: Manifest, build: Build, engines: int, reference: _Reference
+) -> tuple[Engine, ...]:
+    """Engines of the graph from descriptors to scores, for a model that has one; warm and proven as the others."""
+    if manifest.head is None or manifest.head_sha256 is None or reference.descriptors is None:
+        return ()
+    graph, signature = verified(folder.path / HEAD, manifest.head_sha256, _MAX_GRAPH_BYTES), manifest.head
+    heads = tuple(build(graph, signature) for _ in range(engines))
+    for head in heads:
+        check_parity(head, manifest, reference.descriptors, reference.outputs)
+    return heads
 
 
 def verified(path: Path, expected: str, max_bytes: int) -> bytes:
@@ -77,31 +104,35 @@ def verified(path: Path, expected: str, max_bytes: int) -> bytes:
     return data
 
 
-def check_parity(engine: Engine, manifest: Manifest, tiles: Tiles, outputs: Scores) -> None:
+def check_parity(engine: Engine, manifest: Manifest, rows: Tiles | Descriptors, outputs: Scores) -> None:
     """The engine gives the reference outputs within the manifest's tolerance, compared as quantised."""
-    scores = engine(tiles)
+    scores = engine(rows)
     if scores.shape != outputs.shape:
         raise ModelInvalid(f"model {manifest.ref}: expected scores of shape {outputs.shape}, got {scores.shape}")
     units = np.abs(quantise(scores).astype(np.int64) - quantise(outputs)).max()
     if units > round(manifest.tolerance / QUANTUM):
+        what = "tiles" if rows.ndim > 2 else "descriptors"
         raise ModelNotReady(
-            f"model {manifest.ref} on {engine.name}: parity self-test failed: expected the reference outputs within "
-            f"{manifest.tolerance:g}, got a difference of {units * QUANTUM:g}"
+            f"model {manifest.ref} on {engine.name}: parity self-test on {what} failed: expected the reference outputs "
+            f"within {manifest.tolerance:g}, got a difference of {units * QUANTUM:g}"
         )
 
 
-def _reference(path: Path, manifest: Manifest) -> tuple[Tiles, Scores]:
-    """Reference tiles (R, channels, size, size) and what they must score, (R, classes) or (R,)."""
+def _reference(path: Path, manifest: Manifest) -> _Reference:
     data = verified(path, manifest.reference_sha256, _MAX_REFERENCE_BYTES)
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             tiles, outputs = arrays["tiles"], arrays["outputs"]
+            descriptors = arrays["descriptors"] if manifest.head else None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelInvalid(f"{path}: expected arrays `tiles` and `outputs`: {error}") from error
+        needed = "`tiles`, `outputs` and `descriptors`" if manifest.head else "`tiles` and `outputs`"
+        raise ModelInvalid(f"{path}: expected arrays {needed}: {error}") from error
     spec, rows = manifest.input, manifest.reference_tiles
     _expect(path, "tiles", tiles, (rows, spec.channels, spec.size, spec.size), spec.dtype)
     _expect(path, "outputs", outputs, (rows, len(manifest.classes)) if manifest.classes else (rows,), "float32")
-    return tiles, outputs
+    if descriptors is not None and manifest.head:
+        _expect(path, "descriptors", descriptors, (rows, *manifest.head.shape), "float32")
+    return _Reference(tiles, outputs, descriptors)
 
 
 def _expect(path: Path, what: str, array: npt.NDArray[Any], shape: tuple[int, ...], dtype: str) -> None:

@@ -10,12 +10,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stripwatch.domain.model import Clahe, InputSpec, ModelKind, ModelRef
+from stripwatch.domain.model import Clahe, DescriptorSpec, InputSpec, ModelKind, ModelRef
 from stripwatch.errors import BadInput, ModelInvalid
+from stripwatch.models.graph import Shape, Signature
 
 FILE = "manifest.json"
 INPUT = "tiles"
 """Name of every model's graph input."""
+DESCRIPTOR = "descriptor"
+"""Name of a classifier's output and of a head's input."""
+MAP = "map"
+"""Name of a classifier's output that says where."""
 
 _OUTPUTS = {ModelKind.CLASSIFIER: "probabilities", ModelKind.ANOMALY: "score"}
 _MAX_BYTES = 2**20
@@ -44,6 +49,29 @@ class Manifest:
     tolerance: float
     reference_tiles: int
     provenance: Mapping[str, Any]
+    descriptors: DescriptorSpec | None = None
+    """What its classifier gives beside the probabilities, or what its anomaly scorer's head takes."""
+    head_sha256: str | None = None
+    """Of an anomaly scorer's second graph, from descriptors to scores."""
+    map_side: int | None = None
+
+    @property
+    def graph(self) -> Signature:
+        """What `model.onnx` takes and gives."""
+        spec = self.input
+        outputs: dict[str, Shape] = {self.output: (len(self.classes),) if self.classes else ()}
+        if self.descriptors and self.kind is ModelKind.CLASSIFIER:
+            outputs[DESCRIPTOR] = (self.descriptors.width,)
+        if self.map_side:
+            outputs[MAP] = (self.map_side, self.map_side)
+        return Signature(str(self.ref), INPUT, spec.dtype, (spec.channels, spec.size, spec.size), outputs)
+
+    @property
+    def head(self) -> Signature | None:
+        """What `head.onnx` takes and gives, if there is one."""
+        if self.head_sha256 is None or self.descriptors is None:
+            return None
+        return Signature(f"{self.ref} (head)", DESCRIPTOR, "float32", (self.descriptors.width,), {self.output: ()})
 
 
 class _Part(BaseModel):
@@ -74,6 +102,16 @@ class _Reference(_Part):
     tiles: int = Field(ge=1, le=1024)
 
 
+class _Descriptor(_Part):
+    width: int = Field(ge=1, le=16384)
+    backbone_sha256: Sha256
+    head_sha256: Sha256 | None = None
+
+
+class _Map(_Part):
+    side: int = Field(ge=1, le=256)
+
+
 class _File(_Part):
     name: str
     version: str
@@ -85,6 +123,8 @@ class _File(_Part):
     output: str
     calibration: _Calibration = Field(default_factory=_Calibration)
     reference: _Reference
+    descriptor: _Descriptor | None = None
+    map: _Map | None = None
     provenance: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -129,7 +169,8 @@ def _checked(path: Path, given: _File) -> Manifest:
             raise ModelInvalid(f"{path}: classes: expected two or more different names, got {given.classes}")
     elif given.classes:
         raise ModelInvalid(f"{path}: classes: expected none for an anomaly model, got {given.classes}")
-    clahe = given.input.clahe
+    _check_parts(path, given)
+    clahe, descriptor = given.input.clahe, given.descriptor
     return Manifest(
         ref=ref,
         kind=given.kind,
@@ -150,4 +191,18 @@ def _checked(path: Path, given: _File) -> Manifest:
         tolerance=given.reference.tolerance,
         reference_tiles=given.reference.tiles,
         provenance=given.provenance,
+        descriptors=DescriptorSpec(descriptor.width, descriptor.backbone_sha256) if descriptor else None,
+        head_sha256=descriptor.head_sha256 if descriptor else None,
+        map_side=given.map.side if given.map else None,
     )
+
+
+def _check_parts(path: Path, given: _File) -> None:
+    """A classifier gives descriptors and maps; an anomaly scorer takes descriptors, by a graph of its own."""
+    has_head = given.descriptor is not None and given.descriptor.head_sha256 is not None
+    if given.kind is ModelKind.CLASSIFIER and has_head:
+        raise ModelInvalid(f"{path}: descriptor.head_sha256: expected null for a classifier, got a hash")
+    if given.kind is ModelKind.ANOMALY and given.descriptor and not has_head:
+        raise ModelInvalid(f"{path}: descriptor.head_sha256: expected the hash of its head.onnx, got null")
+    if given.kind is ModelKind.ANOMALY and given.map:
+        raise ModelInvalid(f"{path}: map: expected none for an anomaly model, got one of side {given.map.side}")

@@ -8,10 +8,10 @@ import numpy as np
 import onnxruntime as ort
 
 from stripwatch.errors import ModelInvalid, ModelNotReady
-from stripwatch.models.manifest import INPUT, Manifest
-from stripwatch.ports import Scores, Tiles
+from stripwatch.models.graph import Port, Signature, check
+from stripwatch.ports import Descriptors, Outputs, Scores, Tiles
 
-_TYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
+_TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 _ERRORS_ONLY = 3
 
 
@@ -21,7 +21,7 @@ class OnnxEngine:
     Its threads do not spin while they wait: spinning threads of one engine take the cores of the others.
     """
 
-    def __init__(self, graph: bytes, manifest: Manifest, threads: int = 1) -> None:
+    def __init__(self, graph: bytes, signature: Signature, threads: int = 1) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -29,50 +29,38 @@ class OnnxEngine:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         options.log_severity_level = _ERRORS_ONLY
+        model = signature.model
         try:
             self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's own classes share no base but this
-            raise ModelInvalid(f"model {manifest.ref}: ONNX Runtime does not take its graph: {_line(error)}") from error
-        self._model = str(manifest.ref)
-        self._outputs = [manifest.output]
-        _check(manifest, self._session)
+            raise ModelInvalid(f"model {model}: ONNX Runtime does not take its graph: {_line(error)}") from error
+        self._signature = signature
+        check(signature, _ports(self._session.get_inputs()), _ports(self._session.get_outputs()))
 
     @property
     def name(self) -> str:
         return f"onnxruntime/{ort.__version__}"
 
-    def __call__(self, tiles: Tiles) -> Scores:
-        """(N, channels, size, size) tiles to (N, classes) or (N,) float32 scores."""
+    def __call__(self, rows: Tiles | Descriptors) -> Scores:
+        return self.run(rows)[0]
+
+    def run(self, rows: Tiles | Descriptors, extras: tuple[str, ...] = ()) -> Outputs:
+        """(N, ...) rows to (N, ...) float32: the scores, then each extra; what nobody asks for is not computed."""
         try:
-            (scores,) = self._session.run(self._outputs, {INPUT: tiles})
+            found = self._session.run([self._signature.scores, *extras], {self._signature.input: rows})
         except Exception as error:  # as above
-            raise ModelNotReady(f"model {self._model}: its engine failed: {_line(error)}") from error
-        return np.asarray(scores, dtype=np.float32)
+            raise ModelNotReady(f"model {self._signature.model}: its engine failed: {_line(error)}") from error
+        return tuple(np.asarray(output, dtype=np.float32) for output in found)
 
 
-def _check(manifest: Manifest, session: Any) -> None:
-    """The graph takes and gives what the manifest says; a free dimension (a name) fits any size."""
-    spec = manifest.input
-    inputs, outputs = session.get_inputs(), {output.name: output for output in session.get_outputs()}
-    if [node.name for node in inputs] != [INPUT]:
-        raise ModelInvalid(f"model {manifest.ref}: expected one input {INPUT!r}, got {[node.name for node in inputs]}")
-    if inputs[0].type != _TYPES[spec.dtype]:
-        raise ModelInvalid(f"model {manifest.ref}: expected input {_TYPES[spec.dtype]}, got {inputs[0].type}")
-    _fits(manifest, "input", inputs[0].shape, [None, spec.channels, spec.size, spec.size])
-    if manifest.output not in outputs:
-        raise ModelInvalid(f"model {manifest.ref}: expected an output {manifest.output!r}, got {sorted(outputs)}")
-    rows: list[int | None] = [None, len(manifest.classes)] if manifest.classes else [None]
-    _fits(manifest, "output", outputs[manifest.output].shape, rows)
-
-
-def _fits(manifest: Manifest, what: str, shape: list[Any], expected: list[int | None]) -> None:
-    batch_is_free = bool(shape) and not isinstance(shape[0], int)
-    same = len(shape) == len(expected) and all(
-        want is None or not isinstance(size, int) or size == want for size, want in zip(shape, expected, strict=True)
-    )
-    if not (batch_is_free and same):
-        want = ["N" if size is None else size for size in expected]
-        raise ModelInvalid(f"model {manifest.ref}: expected {what} shape {want} with a free N, got {shape}")
+def _ports(nodes: list[Any]) -> dict[str, Port]:
+    """A free dimension is a name in ONNX Runtime, or None."""
+    return {
+        node.name: Port(
+            _TYPES.get(node.type, node.type), [size if isinstance(size, int) else None for size in node.shape]
+        )
+        for node in nodes
+    }
 
 
 def _line(error: Exception) -> str:

@@ -10,9 +10,10 @@ from pathlib import Path
 from stripwatch.domain.model import ModelKind, ModelRef, ModelSpec
 from stripwatch.errors import ModelInvalid, ModelNotReady, NotFound, StripwatchError
 from stripwatch.models.batching import Batcher
-from stripwatch.models.load import GRAPH, REFERENCE, LoadedModel
+from stripwatch.models.load import GRAPH, HEAD, REFERENCE, LoadedModel
 from stripwatch.models.manifest import FILE, read_manifest
 from stripwatch.models.store import ModelFolder, ModelStore, version_key
+from stripwatch.ports import Engine
 from stripwatch.runtime.deadline import Deadline
 
 log = logging.getLogger(__name__)
@@ -23,10 +24,17 @@ Fingerprint = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A model that takes requests."""
+    """A model that takes requests: tiles, and by its head descriptors, if it has one."""
 
     spec: ModelSpec
     batcher: Batcher
+    head: Batcher | None = None
+
+    def close(self, timeout_s: float) -> None:
+        deadline = Deadline.after(timeout_s)
+        for batcher in (self.batcher, self.head):
+            if batcher:
+                batcher.close(deadline.left())
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,7 @@ class ServedModels:
         kind: ModelKind,
         wanted: Sequence[str],
         load: Callable[[ModelFolder], LoadedModel],
-        queue: Callable[[LoadedModel], Batcher],
+        queue: Callable[[str, Sequence[Engine]], Batcher],
     ) -> None:
         self._store, self._kind, self._wanted = store, kind, tuple(wanted)
         self._load, self._queue = load, queue
@@ -109,7 +117,7 @@ class ServedModels:
     def close(self, timeout_s: float) -> None:
         deadline = Deadline.after(timeout_s)
         for served in self._served.values():
-            served.batcher.close(deadline.left())
+            served.close(deadline.left())
 
     def _candidates(self) -> list[tuple[ModelFolder, Fingerprint]]:
         """Folders to load: wanted, not yet served, and not the same as when we last passed them by.
@@ -131,7 +139,10 @@ class ServedModels:
             self._passed[folder.path] = _Passed(seen, None)
             return
         model = self._load(folder)
-        self._served = {**self._served, folder.ref: Served(model.spec, self._queue(model))}
+        name = str(folder.ref)
+        head = self._queue(f"{name} (head)", model.heads) if model.heads else None
+        served = Served(model.spec, self._queue(name, model.engines), head)
+        self._served = {**self._served, folder.ref: served}
         self._passed.pop(folder.path, None)
         log.info("serving %s", folder.ref, extra={"engine": model.spec.engine, "sha256": model.spec.sha256[:12]})
 
@@ -151,7 +162,7 @@ class ServedModels:
 
 def _fingerprint(folder: Path) -> Fingerprint:
     prints = []
-    for name in (FILE, GRAPH, REFERENCE):
+    for name in (FILE, GRAPH, HEAD, REFERENCE):
         try:
             stat = (folder / name).stat()
             prints.append((stat.st_mtime_ns, stat.st_size))

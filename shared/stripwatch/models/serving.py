@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import grpc
@@ -14,6 +14,7 @@ from stripwatch.models.served import ServedModels
 from stripwatch.models.service import ModelService
 from stripwatch.models.settings import ModelServiceSettings
 from stripwatch.models.store import ModelFolder, ModelStore
+from stripwatch.ports import Engine
 from stripwatch.rpc.server import GrpcServer
 from stripwatch.runtime.lifecycle import Lifecycle
 
@@ -32,8 +33,8 @@ class ModelServer:
         def loaded(folder: ModelFolder) -> LoadedModel:
             return load(folder, build, settings.engine_workers)
 
-        def queue(model: LoadedModel) -> Batcher:
-            return Batcher(str(model.spec.ref), model.engines, settings.batching)
+        def queue(name: str, engines: Sequence[Engine]) -> Batcher:
+            return Batcher(name, engines, settings.batching)
 
         self._models = ServedModels(ModelStore(settings.models), kind, settings.serve, loaded, queue)
         self._server = GrpcServer(

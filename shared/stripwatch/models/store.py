@@ -1,4 +1,4 @@
-"""Where models lie: folders of NAME/VERSION, each with model.onnx, manifest.json and reference.npz."""
+"""Where models lie: folders of NAME/VERSION with model.onnx, manifest.json, reference.npz, and head.onnx if any."""
 
 from __future__ import annotations
 

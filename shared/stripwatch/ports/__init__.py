@@ -6,7 +6,7 @@ Everything a service does with Redis goes through the stream ports. All of them 
 
 from stripwatch.ports.entries import Entry, Event, Kind, Outgoing, Published
 from stripwatch.ports.line import LineStream, Stream
-from stripwatch.ports.models import Engine, Pending, Scorer, Scores, Tiles
+from stripwatch.ports.models import Descriptors, Engine, Maps, Outputs, Pending, Scorer, Scores, Tiles
 from stripwatch.ports.queue import Backlog, Queue
 from stripwatch.ports.readers import Beats, Dead, DeadLetter, EventLog, Tap, Tapped, Verdicts
 from stripwatch.ports.runs import CameraState, Record, Recorded, Runs, RunState
@@ -19,6 +19,7 @@ __all__ = [
     "CameraState",
     "Dead",
     "DeadLetter",
+    "Descriptors",
     "Done",
     "Engine",
     "Entry",
@@ -27,8 +28,10 @@ __all__ = [
     "Kind",
     "LineState",
     "LineStream",
+    "Maps",
     "MemoryUse",
     "Outgoing",
+    "Outputs",
     "Pending",
     "Published",
     "Queue",

@@ -10,18 +10,29 @@ import numpy.typing as npt
 from stripwatch.domain.model import ModelSpec
 
 Tiles = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+"""(N, channels, size, size)"""
+Descriptors = npt.NDArray[np.float32]
+"""(N, width)"""
+Maps = npt.NDArray[np.uint8]
+"""(N, side, side), 255 = 1.0: how defective each cell of a tile looks."""
 Scores = npt.NDArray[np.float32]
+"""(N, classes) probabilities or (N,) anomaly scores"""
+Outputs = tuple[npt.NDArray[np.float32], ...]
+"""What a graph gives of N rows: the scores, then each of the extras that were asked for, (N, ...)."""
 
 
 class Engine(Protocol):
-    """Runs one model's graph."""
+    """Runs one graph."""
 
     @property
     def name(self) -> str:
         """Name and version, as pinned with a run."""
 
-    def __call__(self, tiles: Tiles) -> Scores:
-        """Tiles (N, channels, size, size) to scores: (N, classes) probabilities or (N,) anomaly scores."""
+    def __call__(self, rows: Tiles | Descriptors) -> Scores:
+        """The scores alone."""
+
+    def run(self, rows: Tiles | Descriptors, extras: tuple[str, ...] = ()) -> Outputs:
+        """The scores, and the graph's other outputs of these names."""
 
 
 class Scorer(Protocol):
@@ -30,8 +41,11 @@ class Scorer(Protocol):
     def describe(self, model: str, timeout_s: float) -> ModelSpec:
         """The spec of NAME (its newest version) or NAME/VERSION. NotFound, PeerUnavailable, ModelNotReady."""
 
-    def submit(self, spec: ModelSpec, tiles: Tiles, timeout_s: float) -> Pending:
-        """Sends a batch off; does not wait."""
+    def submit(self, spec: ModelSpec, tiles: Tiles, timeout_s: float, *, descriptors: bool = False) -> Pending:
+        """Sends a batch off; does not wait. `descriptors` asks for them beside the scores."""
+
+    def submit_descriptors(self, spec: ModelSpec, descriptors: Descriptors, timeout_s: float) -> Pending:
+        """As `submit`, with what a classifier on the same backbone said of the tiles in their place."""
 
 
 class Pending(Protocol):
@@ -41,5 +55,8 @@ class Pending(Protocol):
 
     def result(self) -> npt.NDArray[np.int32]:
         """Scores in units of QUANTUM, (N, classes) or (N,); waits for them, raises what the service answered."""
+
+    def descriptors(self) -> Descriptors:
+        """Those that were asked for with the scores; waits and raises as `result`."""
 
     def cancel(self) -> None: ...

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from stripwatch.domain.model import ModelKind, ModelSpec
 from stripwatch.domain.recipe import Role
 from stripwatch.errors import BadInput, PeerUnavailable
-from stripwatch.ports import Tiles
+from stripwatch.ports import Descriptors, Tiles
 from stripwatch.rpc import health
 from stripwatch.rpc.channel import open_channel
-from stripwatch.rpc.codec.models import spec_from, tiles_to, units_from
+from stripwatch.rpc.codec.models import descriptors_from, descriptors_to, spec_from, tiles_to, units_from
 from stripwatch.rpc.status import error_of
 from stripwatch.rpc.v1 import model_pb2 as pb
 from stripwatch.rpc.v1 import model_pb2_grpc as pb_grpc
@@ -54,18 +54,25 @@ class RemoteScorer:
             raise PeerUnavailable(f"{self._peer}: expected {model} to be of kind {self.role.value}, got {spec.kind}")
         return spec
 
-    def submit(self, spec: ModelSpec, tiles: Tiles, timeout_s: float) -> RemotePending:
+    def submit(self, spec: ModelSpec, tiles: Tiles, timeout_s: float, *, descriptors: bool = False) -> RemotePending:
         """Sends (N, channels, size, size) tiles off; does not wait: failures come out of `result`."""
         model, message = str(spec.ref), tiles_to(tiles)
+        if self.role is Role.CLASSIFIER:
+            request = pb.ClassifyRequest(model=model, tiles=message, descriptors=descriptors)
+            return self._send(self._classifier.Classify, request, spec, len(tiles), timeout_s)
+        return self._send(self._anomaly.Score, pb.ScoreRequest(model=model, tiles=message), spec, len(tiles), timeout_s)
+
+    def submit_descriptors(self, spec: ModelSpec, descriptors: Descriptors, timeout_s: float) -> RemotePending:
+        """As `submit`, with (N, width) descriptors of the spec's backbone for an anomaly scorer that takes them."""
+        backbone = spec.descriptors.backbone_sha256 if spec.descriptors else ""
+        request = pb.ScoreRequest(model=str(spec.ref), descriptors=descriptors_to(descriptors, backbone))
+        return self._send(self._anomaly.Score, request, spec, len(descriptors), timeout_s)
+
+    def _send(self, method: Any, request: object, spec: ModelSpec, count: int, timeout_s: float) -> RemotePending:
         try:
-            call: Any = (
-                self._classifier.Classify.future(pb.ClassifyRequest(model=model, tiles=message), timeout=timeout_s)
-                if self.role is Role.CLASSIFIER
-                else self._anomaly.Score.future(pb.ScoreRequest(model=model, tiles=message), timeout=timeout_s)
-            )
+            return RemotePending(self._peer, spec, count, method.future(request, timeout=timeout_s))
         except (grpc.RpcError, ValueError) as error:
             _raise(self._peer, error)
-        return RemotePending(self._peer, spec, len(tiles), call)
 
     def ready(self, timeout_s: float) -> str | None:
         """None if the service says that it is ready, otherwise why not."""
@@ -78,7 +85,7 @@ class RemoteScorer:
 
 @dataclass(frozen=True, slots=True)
 class RemotePending:
-    """A batch of `count` tiles on its way to `peer`."""
+    """A batch of `count` tiles, or of their descriptors, on its way to `peer`."""
 
     peer: str
     spec: ModelSpec
@@ -92,11 +99,26 @@ class RemotePending:
         self.call.cancel()
 
     def result(self) -> npt.NDArray[np.int32]:
+        return self._units(self._answer())
+
+    def descriptors(self) -> Descriptors:
+        """(count, width); others than those of the spec's backbone count as no answer."""
+        given, expected = self._answer().descriptors, self.spec.descriptors
+        got = (given.count, given.width, given.backbone_sha256)
+        if expected is None or got != (self.count, expected.width, expected.backbone_sha256):
+            raise PeerUnavailable(
+                f"{self.peer}: expected {self.count} descriptors of {self.spec.ref} as {expected}, got {got}"
+            )
         try:
-            answer = self.call.result()
+            return descriptors_from(given)
+        except BadInput as error:
+            raise PeerUnavailable(f"{self.peer}: {error}") from error
+
+    def _answer(self) -> Any:
+        try:
+            return self.call.result()
         except (grpc.RpcError, grpc.FutureCancelledError, ValueError) as error:
             _raise(self.peer, error)
-        return self._units(answer)
 
     def _units(self, answer: pb.ClassifyResponse | pb.ScoreResponse) -> npt.NDArray[np.int32]:
         """(count, classes) or (count,) scores; an answer to something else than we asked counts as none."""

@@ -1,4 +1,4 @@
-"""Model specs, tiles and scores as protobuf. Scores are quantised here."""
+"""Model specs, tiles, descriptors, maps and scores as protobuf. Scores and maps are quantised here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stripwatch.domain.model import Clahe, InputSpec, ModelKind, ModelRef, ModelSpec
+from stripwatch.domain.model import Clahe, DescriptorSpec, InputSpec, ModelKind, ModelRef, ModelSpec
 from stripwatch.domain.result import QUANTUM
 from stripwatch.errors import BadInput
 from stripwatch.rpc.codec.wire import known
@@ -48,6 +48,38 @@ def tiles_from(message: pb.Tiles) -> npt.NDArray[np.uint8] | npt.NDArray[np.floa
     return np.frombuffer(message.data, dtype=dtype).reshape(shape)
 
 
+def descriptors_to(descriptors: npt.NDArray[np.float32], backbone_sha256: str) -> pb.Descriptors:
+    """(N, width) descriptors as a message."""
+    count, width = descriptors.shape
+    data = descriptors.astype(_NUMPY["float32"], copy=False).tobytes()
+    return pb.Descriptors(count=count, width=width, backbone_sha256=backbone_sha256, data=data)
+
+
+def descriptors_from(message: pb.Descriptors) -> npt.NDArray[np.float32]:
+    """The message's descriptors, (N, width), over the message's own bytes; BadInput if sizes disagree."""
+    expected = message.count * message.width * _NUMPY["float32"].itemsize
+    if expected != len(message.data) or expected == 0:
+        shape = (message.count, message.width)
+        raise BadInput(f"descriptors: expected {expected} bytes for {shape} float32, got {len(message.data)}")
+    return np.frombuffer(message.data, dtype=_NUMPY["float32"]).reshape(message.count, message.width)
+
+
+def maps_to(maps: npt.NDArray[np.float32]) -> pb.Maps:
+    """(N, side, side) maps of 0 to 1 as a message, in 256 steps; what is no number counts as 0."""
+    count, side, _ = maps.shape
+    steps = np.rint(np.clip(np.nan_to_num(maps, nan=0.0), 0, 1) * 255).astype(np.uint8)
+    return pb.Maps(count=count, side=side, data=steps.tobytes())
+
+
+def maps_from(message: pb.Maps) -> npt.NDArray[np.uint8]:
+    """The message's maps, (N, side, side) uint8, over the message's own bytes; BadInput if sizes disagree."""
+    expected = message.count * message.side**2
+    if expected != len(message.data) or expected == 0:
+        shape = (message.count, message.side, message.side)
+        raise BadInput(f"maps: expected {expected} bytes for {shape} uint8, got {len(message.data)}")
+    return np.frombuffer(message.data, dtype=np.uint8).reshape(message.count, message.side, message.side)
+
+
 def units_to(units: npt.NDArray[np.int32]) -> bytes:
     return units.astype(_UNITS, copy=False).tobytes()
 
@@ -60,7 +92,7 @@ def units_from(data: bytes, shape: tuple[int, ...]) -> npt.NDArray[np.int32]:
 
 
 def spec_to(spec: ModelSpec) -> pb.DescribeResponse:
-    clahe = spec.input.clahe
+    clahe, given = spec.input.clahe, spec.descriptors
     return pb.DescribeResponse(
         model=str(spec.ref),
         kind=spec.kind.value,
@@ -75,11 +107,13 @@ def spec_to(spec: ModelSpec) -> pb.DescribeResponse:
         classes=spec.classes,
         sha256=spec.sha256,
         engine=spec.engine,
+        descriptors=pb.DescriptorSpec(width=given.width, backbone_sha256=given.backbone_sha256) if given else None,
+        map_side=spec.map_side or 0,
     )
 
 
 def spec_from(message: pb.DescribeResponse) -> ModelSpec:
-    given = message.input
+    given, descriptors = message.input, message.descriptors
     return ModelSpec(
         ref=ModelRef.parse(message.model),
         kind=known("model kind", _KINDS, message.kind),
@@ -94,4 +128,8 @@ def spec_from(message: pb.DescribeResponse) -> ModelSpec:
         classes=tuple(message.classes),
         sha256=message.sha256,
         engine=message.engine,
+        descriptors=(
+            DescriptorSpec(descriptors.width, descriptors.backbone_sha256) if message.HasField("descriptors") else None
+        ),
+        map_side=message.map_side or None,
     )

@@ -24,35 +24,41 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dstripwatch/rpc/v1/model.proto\x12\x11stripwatch.rpc.v1\"m\n\x05Tiles\x12\r\n\x05\x63ount\x18\x01 \x01(\r\x12\x10\n\x08\x63hannels\x18\x02 \x01(\r\x12\x0c\n\x04size\x18\x03 \x01(\r\x12\'\n\x05\x64type\x18\x04 \x01(\x0e\x32\x18.stripwatch.rpc.v1.DType\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\")\n\x05\x43lahe\x12\x12\n\nclip_limit\x18\x01 \x01(\x01\x12\x0c\n\x04grid\x18\x02 \x01(\r\"\x98\x01\n\tInputSpec\x12\x0c\n\x04size\x18\x01 \x01(\r\x12\x10\n\x08\x63hannels\x18\x02 \x01(\r\x12\'\n\x05\x64type\x18\x03 \x01(\x0e\x32\x18.stripwatch.rpc.v1.DType\x12\x0c\n\x04mean\x18\x04 \x03(\x01\x12\x0b\n\x03std\x18\x05 \x03(\x01\x12\'\n\x05\x63lahe\x18\x06 \x01(\x0b\x32\x18.stripwatch.rpc.v1.Clahe\" \n\x0f\x44\x65scribeRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\x8d\x01\n\x10\x44\x65scribeResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12+\n\x05input\x18\x03 \x01(\x0b\x32\x1c.stripwatch.rpc.v1.InputSpec\x12\x0f\n\x07\x63lasses\x18\x04 \x03(\t\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x06 \x01(\t\"I\n\x0f\x43lassifyRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\'\n\x05tiles\x18\x02 \x01(\x0b\x32\x18.stripwatch.rpc.v1.Tiles\"X\n\x10\x43lassifyResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\x0f\n\x07\x63lasses\x18\x03 \x01(\r\x12\x15\n\rprobabilities\x18\x04 \x01(\x0c\"F\n\x0cScoreRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\'\n\x05tiles\x18\x02 \x01(\x0b\x32\x18.stripwatch.rpc.v1.Tiles\"=\n\rScoreResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\x0e\n\x06scores\x18\x03 \x01(\x0c*B\n\x05\x44Type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x44TYPE_UINT8\x10\x01\x12\x11\n\rDTYPE_FLOAT32\x10\x02\x32\xb6\x01\n\nClassifier\x12S\n\x08\x44\x65scribe\x12\".stripwatch.rpc.v1.DescribeRequest\x1a#.stripwatch.rpc.v1.DescribeResponse\x12S\n\x08\x43lassify\x12\".stripwatch.rpc.v1.ClassifyRequest\x1a#.stripwatch.rpc.v1.ClassifyResponse2\xb0\x01\n\rAnomalyScorer\x12S\n\x08\x44\x65scribe\x12\".stripwatch.rpc.v1.DescribeRequest\x1a#.stripwatch.rpc.v1.DescribeResponse\x12J\n\x05Score\x12\x1f.stripwatch.rpc.v1.ScoreRequest\x1a .stripwatch.rpc.v1.ScoreResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dstripwatch/rpc/v1/model.proto\x12\x11stripwatch.rpc.v1\"m\n\x05Tiles\x12\r\n\x05\x63ount\x18\x01 \x01(\r\x12\x10\n\x08\x63hannels\x18\x02 \x01(\r\x12\x0c\n\x04size\x18\x03 \x01(\r\x12\'\n\x05\x64type\x18\x04 \x01(\x0e\x32\x18.stripwatch.rpc.v1.DType\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\")\n\x05\x43lahe\x12\x12\n\nclip_limit\x18\x01 \x01(\x01\x12\x0c\n\x04grid\x18\x02 \x01(\r\"\x98\x01\n\tInputSpec\x12\x0c\n\x04size\x18\x01 \x01(\r\x12\x10\n\x08\x63hannels\x18\x02 \x01(\r\x12\'\n\x05\x64type\x18\x03 \x01(\x0e\x32\x18.stripwatch.rpc.v1.DType\x12\x0c\n\x04mean\x18\x04 \x03(\x01\x12\x0b\n\x03std\x18\x05 \x03(\x01\x12\'\n\x05\x63lahe\x18\x06 \x01(\x0b\x32\x18.stripwatch.rpc.v1.Clahe\"8\n\x0e\x44\x65scriptorSpec\x12\r\n\x05width\x18\x01 \x01(\r\x12\x17\n\x0f\x62\x61\x63kbone_sha256\x18\x02 \x01(\t\"R\n\x0b\x44\x65scriptors\x12\r\n\x05\x63ount\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\x17\n\x0f\x62\x61\x63kbone_sha256\x18\x03 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"1\n\x04Maps\x12\r\n\x05\x63ount\x18\x01 \x01(\r\x12\x0c\n\x04side\x18\x02 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\" \n\x0f\x44\x65scribeRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\xd7\x01\n\x10\x44\x65scribeResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12+\n\x05input\x18\x03 \x01(\x0b\x32\x1c.stripwatch.rpc.v1.InputSpec\x12\x0f\n\x07\x63lasses\x18\x04 \x03(\t\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x06 \x01(\t\x12\x36\n\x0b\x64\x65scriptors\x18\x07 \x01(\x0b\x32!.stripwatch.rpc.v1.DescriptorSpec\x12\x10\n\x08map_side\x18\x08 \x01(\r\"l\n\x0f\x43lassifyRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\'\n\x05tiles\x18\x02 \x01(\x0b\x32\x18.stripwatch.rpc.v1.Tiles\x12\x13\n\x0b\x64\x65scriptors\x18\x03 \x01(\x08\x12\x0c\n\x04maps\x18\x04 \x01(\x08\"\xb4\x01\n\x10\x43lassifyResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\x0f\n\x07\x63lasses\x18\x03 \x01(\r\x12\x15\n\rprobabilities\x18\x04 \x01(\x0c\x12\x33\n\x0b\x64\x65scriptors\x18\x05 \x01(\x0b\x32\x1e.stripwatch.rpc.v1.Descriptors\x12%\n\x04maps\x18\x06 \x01(\x0b\x32\x17.stripwatch.rpc.v1.Maps\"{\n\x0cScoreRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\'\n\x05tiles\x18\x02 \x01(\x0b\x32\x18.stripwatch.rpc.v1.Tiles\x12\x33\n\x0b\x64\x65scriptors\x18\x03 \x01(\x0b\x32\x1e.stripwatch.rpc.v1.Descriptors\"=\n\rScoreResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\x0e\n\x06scores\x18\x03 \x01(\x0c*B\n\x05\x44Type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x44TYPE_UINT8\x10\x01\x12\x11\n\rDTYPE_FLOAT32\x10\x02\x32\xb6\x01\n\nClassifier\x12S\n\x08\x44\x65scribe\x12\".stripwatch.rpc.v1.DescribeRequest\x1a#.stripwatch.rpc.v1.DescribeResponse\x12S\n\x08\x43lassify\x12\".stripwatch.rpc.v1.ClassifyRequest\x1a#.stripwatch.rpc.v1.ClassifyResponse2\xb0\x01\n\rAnomalyScorer\x12S\n\x08\x44\x65scribe\x12\".stripwatch.rpc.v1.DescribeRequest\x1a#.stripwatch.rpc.v1.DescribeResponse\x12J\n\x05Score\x12\x1f.stripwatch.rpc.v1.ScoreRequest\x1a .stripwatch.rpc.v1.ScoreResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'stripwatch.rpc.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DTYPE']._serialized_start=839
-  _globals['_DTYPE']._serialized_end=905
+  _globals['_DTYPE']._serialized_start=1287
+  _globals['_DTYPE']._serialized_end=1353
   _globals['_TILES']._serialized_start=52
   _globals['_TILES']._serialized_end=161
   _globals['_CLAHE']._serialized_start=163
   _globals['_CLAHE']._serialized_end=204
   _globals['_INPUTSPEC']._serialized_start=207
   _globals['_INPUTSPEC']._serialized_end=359
-  _globals['_DESCRIBEREQUEST']._serialized_start=361
-  _globals['_DESCRIBEREQUEST']._serialized_end=393
-  _globals['_DESCRIBERESPONSE']._serialized_start=396
-  _globals['_DESCRIBERESPONSE']._serialized_end=537
-  _globals['_CLASSIFYREQUEST']._serialized_start=539
-  _globals['_CLASSIFYREQUEST']._serialized_end=612
-  _globals['_CLASSIFYRESPONSE']._serialized_start=614
-  _globals['_CLASSIFYRESPONSE']._serialized_end=702
-  _globals['_SCOREREQUEST']._serialized_start=704
-  _globals['_SCOREREQUEST']._serialized_end=774
-  _globals['_SCORERESPONSE']._serialized_start=776
-  _globals['_SCORERESPONSE']._serialized_end=837
-  _globals['_CLASSIFIER']._serialized_start=908
-  _globals['_CLASSIFIER']._serialized_end=1090
-  _globals['_ANOMALYSCORER']._serialized_start=1093
-  _globals['_ANOMALYSCORER']._serialized_end=1269
+  _globals['_DESCRIPTORSPEC']._serialized_start=361
+  _globals['_DESCRIPTORSPEC']._serialized_end=417
+  _globals['_DESCRIPTORS']._serialized_start=419
+  _globals['_DESCRIPTORS']._serialized_end=501
+  _globals['_MAPS']._serialized_start=503
+  _globals['_MAPS']._serialized_end=552
+  _globals['_DESCRIBEREQUEST']._serialized_start=554
+  _globals['_DESCRIBEREQUEST']._serialized_end=586
+  _globals['_DESCRIBERESPONSE']._serialized_start=589
+  _globals['_DESCRIBERESPONSE']._serialized_end=804
+  _globals['_CLASSIFYREQUEST']._serialized_start=806
+  _globals['_CLASSIFYREQUEST']._serialized_end=914
+  _globals['_CLASSIFYRESPONSE']._serialized_start=917
+  _globals['_CLASSIFYRESPONSE']._serialized_end=1097
+  _globals['_SCOREREQUEST']._serialized_start=1099
+  _globals['_SCOREREQUEST']._serialized_end=1222
+  _globals['_SCORERESPONSE']._serialized_start=1224
+  _globals['_SCORERESPONSE']._serialized_end=1285
+  _globals['_CLASSIFIER']._serialized_start=1356
+  _globals['_CLASSIFIER']._serialized_end=1538
+  _globals['_ANOMALYSCORER']._serialized_start=1541
+  _globals['_ANOMALYSCORER']._serialized_end=1717
 # @@protoc_insertion_point(module_scope)

@@ -133,6 +133,87 @@ class InputSpec(_message.Message):
 Global___InputSpec: _TypeAlias = InputSpec  # noqa: Y015
 
 @_typing.final
+class DescriptorSpec(_message.Message):
+    """What a classifier's backbone gives of a tile, and an anomaly scorer on the same backbone takes in its place."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WIDTH_FIELD_NUMBER: _builtins.int
+    BACKBONE_SHA256_FIELD_NUMBER: _builtins.int
+    width: _builtins.int
+    backbone_sha256: _builtins.str
+    def __init__(
+        self,
+        *,
+        width: _builtins.int = ...,
+        backbone_sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backbone_sha256", b"backbone_sha256", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DescriptorSpec: _TypeAlias = DescriptorSpec  # noqa: Y015
+
+@_typing.final
+class Descriptors(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    BACKBONE_SHA256_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    width: _builtins.int
+    backbone_sha256: _builtins.str
+    """of the model that made them; a scorer on another backbone refuses them"""
+    data: _builtins.bytes
+    """(count, width) float32, little-endian"""
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        width: _builtins.int = ...,
+        backbone_sha256: _builtins.str = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backbone_sha256", b"backbone_sha256", "count", b"count", "data", b"data", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Descriptors: _TypeAlias = Descriptors  # noqa: Y015
+
+@_typing.final
+class Maps(_message.Message):
+    """How defective each cell of a tile looks, (count, side, side), row-major, 255 = 1.0."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    side: _builtins.int
+    data: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        side: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "data", b"data", "side", b"side"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Maps: _TypeAlias = Maps  # noqa: Y015
+
+@_typing.final
 class DescribeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -162,16 +243,24 @@ class DescribeResponse(_message.Message):
     CLASSES_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
+    DESCRIPTORS_FIELD_NUMBER: _builtins.int
+    MAP_SIDE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """NAME/VERSION"""
     kind: _builtins.str
     """classifier, anomaly"""
     sha256: _builtins.str
     engine: _builtins.str
+    map_side: _builtins.int
+    """0: gives no maps"""
     @_builtins.property
     def input(self) -> Global___InputSpec: ...
     @_builtins.property
     def classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def descriptors(self) -> Global___DescriptorSpec:
+        """absent: gives none (classifier), takes none (anomaly)"""
+
     def __init__(
         self,
         *,
@@ -181,10 +270,12 @@ class DescribeResponse(_message.Message):
         classes: _abc.Iterable[_builtins.str] | None = ...,
         sha256: _builtins.str = ...,
         engine: _builtins.str = ...,
+        descriptors: Global___DescriptorSpec | None = ...,
+        map_side: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["descriptors", b"descriptors", "input", b"input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "engine", b"engine", "input", b"input", "kind", b"kind", "model", b"model", "sha256", b"sha256"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "descriptors", b"descriptors", "engine", b"engine", "input", b"input", "kind", b"kind", "map_side", b"map_side", "model", b"model", "sha256", b"sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -196,8 +287,13 @@ class ClassifyRequest(_message.Message):
 
     MODEL_FIELD_NUMBER: _builtins.int
     TILES_FIELD_NUMBER: _builtins.int
+    DESCRIPTORS_FIELD_NUMBER: _builtins.int
+    MAPS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """NAME/VERSION"""
+    descriptors: _builtins.bool
+    """wants them beside the probabilities"""
+    maps: _builtins.bool
     @_builtins.property
     def tiles(self) -> Global___Tiles: ...
     def __init__(
@@ -205,10 +301,12 @@ class ClassifyRequest(_message.Message):
         *,
         model: _builtins.str = ...,
         tiles: Global___Tiles | None = ...,
+        descriptors: _builtins.bool = ...,
+        maps: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["tiles", b"tiles"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "tiles", b"tiles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["descriptors", b"descriptors", "maps", b"maps", "model", b"model", "tiles", b"tiles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -222,11 +320,17 @@ class ClassifyResponse(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     CLASSES_FIELD_NUMBER: _builtins.int
     PROBABILITIES_FIELD_NUMBER: _builtins.int
+    DESCRIPTORS_FIELD_NUMBER: _builtins.int
+    MAPS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     count: _builtins.int
     classes: _builtins.int
     probabilities: _builtins.bytes
     """(count, classes) int32, little-endian, units of 1e-4"""
+    @_builtins.property
+    def descriptors(self) -> Global___Descriptors: ...
+    @_builtins.property
+    def maps(self) -> Global___Maps: ...
     def __init__(
         self,
         *,
@@ -234,10 +338,12 @@ class ClassifyResponse(_message.Message):
         count: _builtins.int = ...,
         classes: _builtins.int = ...,
         probabilities: _builtins.bytes = ...,
+        descriptors: Global___Descriptors | None = ...,
+        maps: Global___Maps | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["descriptors", b"descriptors", "maps", b"maps"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "count", b"count", "model", b"model", "probabilities", b"probabilities"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "count", b"count", "descriptors", b"descriptors", "maps", b"maps", "model", b"model", "probabilities", b"probabilities"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -245,22 +351,28 @@ Global___ClassifyResponse: _TypeAlias = ClassifyResponse  # noqa: Y015
 
 @_typing.final
 class ScoreRequest(_message.Message):
+    """Either tiles or descriptors of them, never both."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_FIELD_NUMBER: _builtins.int
     TILES_FIELD_NUMBER: _builtins.int
+    DESCRIPTORS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     @_builtins.property
     def tiles(self) -> Global___Tiles: ...
+    @_builtins.property
+    def descriptors(self) -> Global___Descriptors: ...
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         tiles: Global___Tiles | None = ...,
+        descriptors: Global___Descriptors | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["tiles", b"tiles"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["descriptors", b"descriptors", "tiles", b"tiles"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "tiles", b"tiles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["descriptors", b"descriptors", "model", b"model", "tiles", b"tiles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
