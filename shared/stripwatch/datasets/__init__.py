@@ -1,0 +1,6 @@
+"""Labelled images on disk: NEU in all its spellings, and any folder of folders; read in place, archives too."""
+
+from stripwatch.datasets.dataset import Dataset, open_dataset
+from stripwatch.datasets.findings import ADVICE, Fault, Finding, Report, check
+
+__all__ = ["ADVICE", "Dataset", "Fault", "Finding", "Report", "check", "open_dataset"]
