@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,12 +14,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from stripwatch.datasets import open_dataset
 from stripwatch.domain.defect import NEU_CLASSES
-from stripwatch.errors import BadInput
+from stripwatch.errors import BadInput, NotFound
 from stripwatch.pixels import Image
 from stripwatch_train.places import Places
 
 SIZE = 200
+PER_CLASS = 300
 MASKED = ("inclusion", "patches", "scratches")
 """Classes with pixel masks; the boxes of the other three are too loose to call the rest of the image healthy."""
 
@@ -37,23 +39,23 @@ class Neu:
 
     @classmethod
     def load(cls, places: Places) -> Neu:
-        """Read every image; BadInput names the first that is not 200x200 or not of the six classes."""
-        files = sorted(f for name in NEU_CLASSES for f in (places.neu / name).glob("*.jpg"))
-        if len(files) != len(NEU_CLASSES) * 300:
-            raise BadInput(f"NEU images in {places.neu}: expected 6 x 300, got {len(files)}")
-        digest = hashlib.sha256()
-        for file in files:
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
-        images = np.stack([_read(file) for file in files])
-        labels = np.array([NEU_CLASSES.index(file.parent.name) for file in files])
-        groups = _groups(places.neu / "_overlap_groups.tsv")
+        """Read every image, from a folder or an archive; BadInput where they are not 300 of each class at 200x200."""
+        dataset = open_dataset(places.neu)
+        counts = Counter(place.label for place in dataset.places)
+        if dataset.classes != NEU_CLASSES or any(counts[label] != PER_CLASS for label in (*NEU_CLASSES, *counts)):
+            raise BadInput(f"NEU images in {places.neu}: expected {PER_CLASS} of each class, got {dict(counts)}")
+        names = tuple(  # of one form, so that boxes, groups and lists of names fit in every spelling
+            f"{NEU_CLASSES[label]}_{name.rpartition('_')[2]}"
+            for label, name in zip(dataset.labels, dataset.names, strict=True)
+        )
+        groups = _groups(places.notes / "_overlap_groups.tsv")
         return cls(
             places,
-            tuple(file.stem for file in files),
-            images,
-            labels,
-            tuple(groups.get(file.name, file.stem) for file in files),
-            digest.hexdigest(),
+            names,
+            dataset.images(SIZE),
+            dataset.labels,
+            tuple(groups.get(name, name) for name in names),
+            dataset.sha256,
         )
 
     @cached_property
@@ -69,7 +71,10 @@ class Neu:
     def _defect(self, name: str) -> npt.NDArray[np.bool_]:
         label = name.rpartition("_")[0]
         marked = np.zeros((SIZE, SIZE), dtype=bool)
-        root = ET.parse(self.places.neu / "_annotations_voc" / f"{name}.xml")  # noqa: S314  a trusted local file
+        boxes = self.places.notes / "_annotations_voc" / f"{name}.xml"
+        if not boxes.is_file():
+            raise NotFound(f"NEU-DET's boxes: expected {boxes}, there is none")
+        root = ET.parse(boxes)  # noqa: S314  a trusted local file
         for box in root.iter("bndbox"):
             x0, y0, x1, y1 = (int(box.findtext(key, "0")) for key in ("xmin", "ymin", "xmax", "ymax"))
             marked[max(y0 - 1, 0) : y1, max(x0 - 1, 0) : x1] = True
@@ -87,5 +92,8 @@ def _read(file: Path) -> Image:
 
 
 def _groups(file: Path) -> dict[str, str]:
+    """The group of each image by its name; none where nobody looked for overlaps."""
+    if not file.is_file():
+        return {}
     with file.open() as lines:
-        return {row["file"]: row["group"] for row in csv.DictReader(lines, delimiter="\t")}
+        return {Path(row["file"]).stem: row["group"] for row in csv.DictReader(lines, delimiter="\t")}

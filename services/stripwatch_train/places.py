@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from stripwatch.datasets import ARCHIVES
 from stripwatch.errors import NotFound
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -26,12 +27,20 @@ class Places:
     repository: Path = REPOSITORY
 
     def __post_init__(self) -> None:
-        if not (self.data / "neu" / "crazing").is_dir():
-            raise NotFound(f"training data: no NEU images at {self.data / 'neu'}; name the folder with --data")
+        if not self.neu.exists():
+            raise NotFound(f"training data: no NEU images at {self.neu}; name the folder with --data")
 
     @property
     def neu(self) -> Path:
-        return self.data / "neu"
+        """The folder of the images, else an archive of them."""
+        archives = (self.data / f"neu{suffix}" for suffix in ARCHIVES)
+        folder = self.data / "neu"
+        return folder if folder.is_dir() else next((one for one in archives if one.is_file()), folder)
+
+    @property
+    def notes(self) -> Path:
+        """Where boxes and overlap groups are: in the folder of the images, or beside their archive."""
+        return self.neu if self.neu.is_dir() else self.data
 
     @property
     def masks(self) -> Path:
