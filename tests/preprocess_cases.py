@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -11,12 +12,12 @@ import numpy.typing as npt
 
 from stripwatch.domain.camera import Camera, Side
 from stripwatch.domain.frame import Encoding, FrameHeader, RunId
-from stripwatch.domain.model import InputSpec, ModelKind, ModelRef, ModelSpec
+from stripwatch.domain.model import DescriptorSpec, InputSpec, ModelKind, ModelRef, ModelSpec
 from stripwatch.domain.recipe import Recipe, Role
 from stripwatch.domain.result import FrameResult
 from stripwatch.domain.strip import CameraEnd, RunStart
-from stripwatch.errors import NotFound, StripwatchError
-from stripwatch.ports import DeadLetter, Kind, Outgoing, Tiles
+from stripwatch.errors import DeadlineExceeded, NotFound, PeerUnavailable, StripwatchError
+from stripwatch.ports import DeadLetter, Descriptors, Kind, Outgoing, Tiles
 from stripwatch.recipes import parse_recipe
 from stripwatch.rpc.codec.frames import encode_end, encode_header, encode_start
 from stripwatch.rpc.codec.results import decode_result
@@ -49,10 +50,16 @@ def recipe(text: str = RECIPE, **changes: str) -> Recipe:
     return parse_recipe(text)
 
 
-def spec_of(role: Role, version: str = "1", size: int = 16) -> ModelSpec:
+def spec_of(role: Role, version: str = "1", size: int = 16, descriptors: DescriptorSpec | None = None) -> ModelSpec:
     name, classes = ("steel", ("healthy", "scratches")) if role is Role.CLASSIFIER else ("texture", ())
     return ModelSpec(
-        ModelRef(name, version), ModelKind(role.value), InputSpec(size, 1, "uint8"), classes, f"sha{version}", "ort-1"
+        ModelRef(name, version),
+        ModelKind(role.value),
+        InputSpec(size, 1, "uint8"),
+        classes,
+        f"sha{version}",
+        "ort-1",
+        descriptors,
     )
 
 
@@ -60,9 +67,11 @@ def spec_of(role: Role, version: str = "1", size: int = 16) -> ModelSpec:
 class Answer:
     scores: npt.NDArray[np.int32] | None = None
     fault: StripwatchError | None = None
+    told: Descriptors | None = None
+    at: float = 0.0
 
     def done(self) -> bool:
-        return True
+        return time.monotonic() >= self.at
 
     def result(self) -> npt.NDArray[np.int32]:
         if self.fault is not None:
@@ -70,20 +79,34 @@ class Answer:
         assert self.scores is not None
         return self.scores
 
+    def descriptors(self) -> Descriptors:
+        if self.told is None:
+            raise PeerUnavailable("expected descriptors, got none")
+        return self.told
+
     def cancel(self) -> None:
         """Nothing to cancel."""
 
 
 @dataclass
 class FakeScorer:
-    """A model service: brightness decides. `fault` is what it answers now; `poison` what it says to POISON_GREY."""
+    """A model service: brightness decides, and is all that its descriptors tell.
+
+    `fault` is what it answers now; `poison` what it says to POISON_GREY; one that `hangs` uses up each call's time;
+    one that is `dumb` never gives the descriptors that it promised. `requests` are those by tiles.
+    """
 
     role: Role
     versions: list[str] = field(default_factory=lambda: ["1"])
     size: int = 16
+    descriptors: DescriptorSpec | None = None
+    dumb: bool = False
+    hangs: bool = False
     fault: StripwatchError | None = None
     poison: StripwatchError | None = None
     requests: list[tuple[str, int]] = field(default_factory=list)
+    by_descriptors: list[tuple[str, int]] = field(default_factory=list)
+    timeouts: list[float] = field(default_factory=list)
     described: list[str] = field(default_factory=list)
 
     def describe(self, model: str, timeout_s: float) -> ModelSpec:
@@ -92,20 +115,35 @@ class FakeScorer:
         if self.fault is not None:
             raise self.fault
         name, _, version = model.partition("/")
-        found = spec_of(self.role, version or self.versions[-1], self.size)
+        found = spec_of(self.role, version or self.versions[-1], self.size, self.descriptors)
         if found.ref.name != name or found.ref.version not in self.versions:
             raise NotFound(f"{model}: there are {self.versions}")
         return found
 
-    def submit(self, spec: ModelSpec, tiles: Tiles, timeout_s: float) -> Answer:
-        assert timeout_s > 0
+    def submit(self, spec: ModelSpec, tiles: Tiles, timeout_s: float, *, descriptors: bool = False) -> Answer:
         self.requests.append((str(spec.ref), len(tiles)))
         assert tiles.shape[1:] == (spec.input.channels, spec.input.size, spec.input.size)
+        greys = tiles.reshape(len(tiles), -1).mean(axis=1).round()
+        answer = self._answer(spec, greys, timeout_s)
+        if descriptors and self.descriptors and not self.dumb:
+            answer.told = np.repeat(greys[:, None], self.descriptors.width, axis=1).astype(np.float32)
+        return answer
+
+    def submit_descriptors(self, spec: ModelSpec, descriptors: Descriptors, timeout_s: float) -> Answer:
+        self.by_descriptors.append((str(spec.ref), len(descriptors)))
+        assert spec.descriptors is not None
+        assert descriptors.shape[1:] == (spec.descriptors.width,)
+        return self._answer(spec, descriptors.mean(axis=1), timeout_s)
+
+    def _answer(self, spec: ModelSpec, greys: npt.NDArray[np.floating], timeout_s: float) -> Answer:
+        assert timeout_s > 0
+        self.timeouts.append(timeout_s)
+        if self.hangs:
+            return Answer(fault=DeadlineExceeded("it never answered"), at=time.monotonic() + timeout_s)
         if self.fault is not None:
             return Answer(fault=self.fault)
         if spec.ref.version not in self.versions:
             return Answer(fault=NotFound(str(spec.ref)))
-        greys = tiles.reshape(len(tiles), -1).mean(axis=1).round()
         if self.poison is not None and POISON_GREY in greys:
             return Answer(fault=self.poison)
         if self.role is Role.CLASSIFIER:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from stripwatch.domain.model import ModelSpec
+from stripwatch.domain.model import ModelRef
 from stripwatch.errors import DeadlineExceeded, NotFound, Overloaded, StripwatchError, Unavailable
-from stripwatch.ports import Pending, Scorer, Tiles
+from stripwatch.ports import Descriptors, Pending, Tiles
 from stripwatch.runtime.deadline import Deadline, backoff
 
 TEMPORARY = (Unavailable, Overloaded, DeadlineExceeded)
@@ -19,21 +20,38 @@ TEMPORARY = (Unavailable, Overloaded, DeadlineExceeded)
 NOT_FOUND_TRIES = 5
 """One replica without the model says so for itself; this many answers in a row speak for all of them."""
 REQUEST_BYTES = 16 * 2**20
-"""Most tile bytes in one request: half of what the services take."""
+"""Most bytes of tiles or descriptors in one request: half of what the services take."""
+
+Submit = Callable[[Any, float], Pending]
+"""Sends rows off to the model, with the seconds that its answer may take."""
 
 
 class Ask:
-    """Sends (N, channels, size, size) tiles in requests of `batch_tiles`; all of them share the deadline."""
+    """Sends N rows, tiles or their descriptors, in requests of `batch_tiles`; all of them share the deadline.
+
+    `describes` says whether descriptors may come with the scores. They do only with a first try: who wants them must
+    not have to wait for another.
+    """
 
     def __init__(
-        self, scorer: Scorer, spec: ModelSpec, tiles: Tiles, batch_tiles: int, deadline: Deadline, *, patient: bool
+        self,
+        submit: Submit,
+        model: ModelRef,
+        rows: Tiles | Descriptors,
+        batch_tiles: int,
+        deadline: Deadline,
+        *,
+        patient: bool,
+        describes: bool = False,
     ) -> None:
         self.scores: npt.NDArray[np.int32] | None = None
+        self.descriptors: Descriptors | None = None
         self.fault: StripwatchError | None = None
-        self._scorer = scorer
-        self._spec = spec
-        most = max(1, min(batch_tiles, REQUEST_BYTES // spec.input.tile_bytes))
-        self._parts = [tiles[at : at + most] for at in range(0, len(tiles), most)]
+        self.describes = describes
+        self._submit = submit
+        self._model = model
+        most = max(1, min(batch_tiles, REQUEST_BYTES // rows[0].nbytes))
+        self._parts = [rows[at : at + most] for at in range(0, len(rows), most)]
         self._deadline = deadline
         self._patient = patient
         self._waits = backoff(0.02, 0.5)
@@ -62,20 +80,24 @@ class Ask:
 
     def _send(self) -> None:
         try:
-            left = self._deadline.check(f"scores of {self._spec.ref}")
-            self._pending = [self._scorer.submit(self._spec, part, left) for part in self._parts]
+            left = self._deadline.check(f"scores of {self._model}")
+            self._pending = [self._submit(part, left) for part in self._parts]
         except StripwatchError as error:
             self._try_later(error)
 
     def _take(self) -> None:
         try:
-            self.scores = np.concatenate([pending.result() for pending in self._pending])
+            scores = np.concatenate([pending.result() for pending in self._pending])
+            if self.describes:
+                self.descriptors = np.concatenate([pending.descriptors() for pending in self._pending])
+            self.scores = scores
         except StripwatchError as error:
             self.cancel()
             self._try_later(error)
 
     def _try_later(self, error: StripwatchError) -> None:
         """Waits before the next try, unless the fault is not of the kind that passes or the time is up."""
+        self.describes = False
         wait = next(self._waits)
         if isinstance(error, Overloaded):
             self._overloaded = error

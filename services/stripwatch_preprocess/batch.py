@@ -18,6 +18,7 @@ from stripwatch_preprocess.ask import Ask
 from stripwatch_preprocess.hand import Ticket
 from stripwatch_preprocess.judge import RoleScores
 from stripwatch_preprocess.plan import Plan
+from stripwatch_preprocess.relay import Relay
 from stripwatch_preprocess.transform import CutFrame
 
 
@@ -60,7 +61,7 @@ class Batch:
     """Jobs of one plan key. `scores` are those that came, `asks` what is still asked for."""
 
     jobs: Sequence[Job]
-    asks: dict[Role, Ask] = field(default_factory=dict)
+    asks: dict[Role, Ask | Relay] = field(default_factory=dict)
     scores: dict[Role, npt.NDArray[np.int32]] = field(default_factory=dict)
     rests_until: float = 0.0
     failures: int = 0
@@ -71,6 +72,14 @@ class Batch:
     @property
     def plan(self) -> Plan:
         return self.jobs[0].frame.plan
+
+    @property
+    def relays(self) -> bool:
+        """Whether the anomaly scorer waits for what the classifier says of the tiles.
+
+        Not after a rest: a classifier that let the budget run out left the other none of it.
+        """
+        return self.plan.has_one_backbone and not self.scores and not self.rests_until
 
     def missing(self) -> list[Role]:
         return [role for role in self.plan.specs if role not in self.scores]

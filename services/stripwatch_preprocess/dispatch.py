@@ -6,14 +6,16 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 
 from stripwatch.domain.recipe import Role
 from stripwatch.errors import BadInput, DeadlineExceeded, NotFound, Overloaded, StripwatchError, Unavailable
-from stripwatch.ports import Scorer
+from stripwatch.ports import Descriptors, Scorer
 from stripwatch.runtime.deadline import Deadline
-from stripwatch_preprocess.ask import TEMPORARY, Ask
+from stripwatch_preprocess.ask import TEMPORARY, Ask, Submit
 from stripwatch_preprocess.batch import Batch, Job, Refused, Settled, Stranded
 from stripwatch_preprocess.hand import Ticket
+from stripwatch_preprocess.relay import Relay
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +78,7 @@ class Dispatch:
         """Starts batches while there is room; half-full ones only if `partial`."""
         while len(self._active) < self._in_flight and (batch := self._next(partial)) is not None:
             deadline = Deadline.after(self._request_seconds)  # one budget for both services
-            batch.asks = {role: self._ask(batch, role, deadline) for role in batch.missing()}
+            batch.asks = self._asks(batch, deadline)
             self._active.append(batch)
 
     def poll(self) -> list[Settled]:
@@ -117,11 +119,32 @@ class Dispatch:
             tiles += len(jobs[-1].frame.tiles)
         return jobs
 
-    def _ask(self, batch: Batch, role: Role, deadline: Deadline) -> Ask:
+    def _asks(self, batch: Batch, deadline: Deadline) -> dict[Role, Ask | Relay]:
+        """Both services at once by tiles, or the anomaly scorer by what the classifier says of them."""
+        if batch.relays and Role.CLASSIFIER not in self._away:
+            classifier = self._ask(batch, deadline, Role.CLASSIFIER, describes=True)
+            relay = Relay(classifier, partial(self._ask, batch, deadline, Role.ANOMALY))
+            return {Role.CLASSIFIER: classifier, Role.ANOMALY: relay}
+        return {role: self._ask(batch, deadline, role) for role in batch.missing()}
+
+    def _ask(
+        self,
+        batch: Batch,
+        deadline: Deadline,
+        role: Role,
+        descriptors: Descriptors | None = None,
+        *,
+        describes: bool = False,
+    ) -> Ask:
+        """Asks by the tiles, unless there are descriptors of them."""
         # One that is away and can be done without gets one try, so that it does not hold up the other.
         patient = role in batch.plan.recipe.required or role not in self._away
-        spec, tiles = batch.plan.specs[role], batch.tiles(role)
-        return Ask(self._scorers[role], spec, tiles, self._batch_tiles, deadline, patient=patient)
+        scorer, spec = self._scorers[role], batch.plan.specs[role]
+        submit: Submit = partial(scorer.submit, spec, descriptors=describes)
+        if descriptors is not None:
+            submit = partial(scorer.submit_descriptors, spec)
+        rows = batch.tiles(role) if descriptors is None else descriptors
+        return Ask(submit, spec.ref, rows, self._batch_tiles, deadline, patient=patient, describes=describes)
 
     def _conclude(self, batch: Batch) -> list[Settled]:
         asked = set(batch.asks)

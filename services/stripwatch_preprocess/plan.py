@@ -25,6 +25,15 @@ class Plan:
         models = tuple((role, str(spec.ref), spec.sha256) for role, spec in sorted(self.specs.items()))
         return (models, tuple(sorted(self.recipe.required)), self.live)
 
+    @property
+    def has_one_backbone(self) -> bool:
+        """Whether the classifier's descriptors can stand for the tiles: the anomaly scorer's backbone sees the same."""
+        if not self.specs.keys() >= {Role.CLASSIFIER, Role.ANOMALY}:
+            return False
+        given = self.specs[Role.CLASSIFIER].descriptors
+        same_input = self.input(Role.CLASSIFIER) == self.input(Role.ANOMALY)
+        return given is not None and given == self.specs[Role.ANOMALY].descriptors and same_input
+
     def models(self, roles: Iterable[Role]) -> tuple[str, ...]:
         """The models that made scores, and the pinned ones they stand for."""
         return tuple(sorted({name for role in roles for name in (self.pinned[role], str(self.specs[role].ref))}))

@@ -9,6 +9,7 @@ import pytest
 
 from preprocess_cases import DEFECT_GREY, HEALTHY_GREY, POISON_GREY, RUN, Plant, header_of, recipe, strip_image
 from stripwatch.domain.frame import RunId
+from stripwatch.domain.model import DescriptorSpec
 from stripwatch.domain.recipe import Role
 from stripwatch.domain.result import Outcome
 from stripwatch.errors import (
@@ -272,6 +273,104 @@ def test_an_optional_service_that_is_slow_is_waited_for_and_one_that_never_answe
     plant.send(HEALTHY, first=2)
     worker.until(lambda: len(plant.results()) == 3)
     assert plant.results()[2].models == ("steel/1",)
+
+
+BACKBONE = DescriptorSpec(3, "b" * 64)
+
+
+def on_one_backbone(*images: object, **changes: str) -> Plant:
+    """As `started`, with a classifier and an anomaly scorer on one backbone."""
+    plant = started(*images, **changes)
+    plant.classifier.descriptors = plant.anomaly.descriptors = BACKBONE
+    return plant
+
+
+def test_a_scorer_on_the_classifiers_backbone_gets_its_descriptors_instead_of_tiles() -> None:
+    images = [strip_image([60 + 7 * index, 200 - 9 * index, 100]) for index in range(9)]
+    shared, apart = on_one_backbone(*images), started(*images)
+    shared.worker(batch_tiles=12).until(lambda: len(shared.results()) == 9)
+    apart.worker(batch_tiles=12).until(lambda: len(apart.results()) == 9)
+    assert shared.anomaly.by_descriptors == apart.anomaly.requests == [("texture/1", 12)] * 2 + [("texture/1", 3)]
+    assert shared.anomaly.requests == []
+    assert {index: encode_result(result) for index, result in shared.results().items()} == {
+        index: encode_result(result) for index, result in apart.results().items()
+    }
+
+
+@pytest.mark.parametrize("other", [None, DescriptorSpec(4, "b" * 64), DescriptorSpec(3, "c" * 64)])
+def test_a_scorer_on_another_backbone_gets_tiles(other: DescriptorSpec | None) -> None:
+    for described in ((BACKBONE, other), (other, BACKBONE)):
+        plant = started(HEALTHY)
+        plant.classifier.descriptors, plant.anomaly.descriptors = described
+        plant.worker().until(lambda: len(plant.results()) == 1)  # noqa: B023
+        assert plant.anomaly.requests == [("texture/1", 3)]
+        assert plant.anomaly.by_descriptors == []
+
+
+def test_descriptors_of_tiles_in_another_size_are_not_used() -> None:
+    plant = on_one_backbone(HEALTHY)
+    plant.anomaly.size = 32
+    plant.worker().until(lambda: len(plant.results()) == 1)
+    assert plant.anomaly.requests == [("texture/1", 3)]
+    assert plant.anomaly.by_descriptors == []
+
+
+@pytest.mark.parametrize("fault", [PeerUnavailable("away"), Overloaded("full", 0.001), DeadlineExceeded("slow")])
+def test_with_the_classifier_away_the_scorer_gets_tiles_and_is_not_held_up(fault: StripwatchError) -> None:
+    plant = on_one_backbone(HEALTHY, required="[anomaly]")
+    worker = plant.worker()
+    worker.until(lambda: len(plant.results()) == 1)
+    plant.classifier.fault = fault
+    plant.send(DEFECT, first=1)
+    worker.until(lambda: len(plant.anomaly.requests) == 1)
+    plant.classifier.fault = None if isinstance(fault, Overloaded) else fault  # one that is full is waited for
+    worker.until(lambda: len(plant.results()) == 2)
+    assert [tile.anomaly for tile in plant.results()[1].tiles] == [20_000] * 3
+    plant.classifier.fault = None
+    plant.send(HEALTHY, first=2)
+    worker.until(lambda: len(plant.results()) == 3)
+    plant.send(HEALTHY, first=3)
+    worker.until(lambda: len(plant.results()) == 4)
+    assert plant.results()[3].models == ("steel/1", "texture/1")
+    assert plant.anomaly.by_descriptors[-1] == ("texture/1", 3)
+
+
+def test_a_classifier_that_hangs_does_not_keep_frames_from_a_recipe_that_can_do_without_it() -> None:
+    plant = on_one_backbone(HEALTHY, required="[anomaly]")
+    plant.classifier.hangs = True
+    plant.worker().until(lambda: len(plant.results()) == 1, most=20_000)
+    assert [tile.anomaly for tile in plant.results()[0].tiles] == [10_000] * 3
+    assert plant.results()[0].models == ("texture/1",)
+    assert plant.dead() == []
+
+
+def test_a_classifier_that_never_gives_what_it_promised_costs_no_frame() -> None:
+    plant = on_one_backbone(HEALTHY)
+    plant.classifier.dumb = True
+    plant.worker().until(lambda: len(plant.results()) == 1)
+    assert plant.anomaly.requests == [("texture/1", 3)]
+    assert plant.results()[0].models == ("steel/1", "texture/1")
+
+
+def test_both_services_share_one_budget() -> None:
+    plant = on_one_backbone(HEALTHY)
+    plant.worker(request_seconds=5.0).until(lambda: len(plant.results()) == 1)
+    (asked,), (relayed,) = plant.classifier.timeouts, plant.anomaly.timeouts
+    assert relayed <= asked <= 5.0
+
+
+@pytest.mark.parametrize("fault", [PeerUnavailable("away"), DeadlineExceeded("slow")])
+def test_a_scorer_that_is_away_is_asked_again_without_the_classifier(fault: StripwatchError) -> None:
+    plant = on_one_backbone(HEALTHY, required="[anomaly]")
+    worker = plant.worker()
+    worker.until(lambda: len(plant.results()) == 1)
+    plant.anomaly.fault = fault
+    plant.send(HEALTHY, first=1)
+    worker.until(lambda: len(worker.service.hand) == 1 and not worker.service.dispatch.busy)
+    plant.anomaly.fault = None
+    worker.until(lambda: len(plant.results()) == 2)
+    assert plant.results()[1].models == ("steel/1", "texture/1")
+    assert plant.classifier.requests == [("steel/1", 3)] * 2
 
 
 def test_a_service_that_never_came_is_not_pinned() -> None:

@@ -71,10 +71,6 @@ class InputSpec:
         if self.dtype == "float32" and not len(self.mean) == len(self.std) == self.channels:
             raise BadInput(f"model input: float32 needs a mean and std for each of {self.channels} channels")
 
-    @property
-    def tile_bytes(self) -> int:
-        return self.size * self.size * self.channels * (4 if self.dtype == "float32" else 1)
-
 
 @dataclass(frozen=True, slots=True)
 class DescriptorSpec:
