@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from stripwatch.cutting import find_strip
 from stripwatch.domain.frame import FrameHeader
 from stripwatch.domain.model import InputSpec
 from stripwatch.domain.recipe import Role
@@ -12,7 +13,6 @@ from stripwatch.pixels import model_input
 from stripwatch.ports import Tiles
 from stripwatch_preprocess.cut import Tile, area_mm2, cut
 from stripwatch_preprocess.decode import decode
-from stripwatch_preprocess.edges import find_strip
 from stripwatch_preprocess.plan import Plan
 
 

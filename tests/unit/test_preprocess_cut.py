@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preprocess_cases import header_of, strip_image
+from stripwatch.cutting import Part, find_strip, starts
 from stripwatch.domain.recipe import Cutting
-from stripwatch_preprocess.cut import area_mm2, cut, starts
-from stripwatch_preprocess.edges import Part, find_strip
+from stripwatch_preprocess.cut import area_mm2, cut
 
 BACKGROUND = 24
 RNG = np.random.default_rng(5)
