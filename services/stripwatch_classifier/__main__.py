@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from stripwatch.domain.model import ModelKind
-from stripwatch.models.onnx import OnnxEngine
+from stripwatch.models.engines import builder
 from stripwatch.models.serving import ModelServer
 from stripwatch.runtime import lifecycle, logging
 from stripwatch.runtime.settings import load
@@ -18,7 +16,7 @@ def run() -> None:
     logging.configure("classifier", settings.log_level, settings.log_format)
     life = lifecycle.Lifecycle()
     life.listen()
-    server = ModelServer(settings, ModelKind.CLASSIFIER, partial(OnnxEngine, threads=settings.engine_threads))
+    server = ModelServer(settings, ModelKind.CLASSIFIER, builder(settings.engine, settings.engine_threads))
     register(server)
     server.run(life)
 

@@ -132,6 +132,16 @@ def test_the_anomaly_service_gives_one_score_a_tile(start: Start, tmp_path: Path
     assert service.client.submit(spec, grey_tiles([0, 64, 128]), LONG_S).result().tolist() == [0, 5_000, 10_000]
 
 
+def test_the_engine_is_a_setting_and_named_with_the_model(start: Start, tmp_path: Path) -> None:
+    write_model(tmp_path, "steel", classes=CLASSES)
+    service = start(Role.CLASSIFIER, tmp_path, ENGINE="openvino")
+    service.wait_ready()
+    spec, tiles = service.client.describe("steel", LONG_S), grey_tiles(range(0, 256, 5))
+    assert spec.engine.startswith("openvino/")
+    units = service.client.submit(spec, tiles, LONG_S).result()
+    assert np.abs(units - quantise(expected_scores(tiles, CLASSES))).max() <= 1
+
+
 @pytest.fixture(scope="module")
 def anomaly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """An anomaly scorer on the backbone of the classifier's `telling`, and one that takes tiles only."""

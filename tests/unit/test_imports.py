@@ -15,8 +15,8 @@ HEAVY = {"torch", "sklearn", "scipy", "matplotlib", "onnx"}
     [
         ("stripwatch_ingest.__main__", {"onnxruntime"}),
         ("stripwatch_preprocess.__main__", {"onnxruntime", "mcap"}),
-        ("stripwatch_classifier.__main__", {"cv2", "redis", "mcap"}),
-        ("stripwatch_anomaly.__main__", {"cv2", "redis", "mcap"}),
+        ("stripwatch_classifier.__main__", {"cv2", "redis", "mcap", "openvino"}),
+        ("stripwatch_anomaly.__main__", {"cv2", "redis", "mcap", "openvino"}),
         ("stripwatch_aggregator.__main__", {"cv2", "onnxruntime", "mcap"}),
         ("stripwatch.cli.main", set()),
     ],

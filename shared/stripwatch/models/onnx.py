@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 
 from stripwatch.errors import ModelInvalid, ModelNotReady
 from stripwatch.models.graph import Port, Signature, check
 from stripwatch.ports import Descriptors, Outputs, Scores, Tiles
+
+# From 1.29 on it tells its maker of every session and keeps an identity in the home folder, unless this is set before.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime as ort
 
 _TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 _ERRORS_ONLY = 3

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from stripwatch.models.batching import Batching
+from stripwatch.models.engines import EngineName
 from stripwatch.runtime import cores
 from stripwatch.runtime.places import model_folders
 from stripwatch.runtime.settings import ServiceSettings
@@ -24,6 +25,9 @@ class ModelServiceSettings(ServiceSettings):
     )
     serve: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Models to serve, NAME or NAME/VERSION, by comma; empty: all of its kind in the folders"
+    )
+    engine: EngineName = Field(
+        default="onnxruntime", description="What runs the models: onnxruntime, or openvino (extra of that name)"
     )
     engine_workers: int = Field(
         default_factory=lambda: max(1, cores.available() // 2),

@@ -1,0 +1,84 @@
+"""OpenVINO behind `ports.Engine`; its exceptions end here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from stripwatch.errors import ModelInvalid, ModelNotReady
+from stripwatch.models.graph import Port, Signature, check
+from stripwatch.ports import Descriptors, Outputs, Scores, Tiles
+
+# With this package OpenVINO tells its maker of every import and keeps an identity in the home folder.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # the way to say that there is none
+
+import openvino as ov  # noqa: E402 - after the line above
+
+_TYPES = {"u8": "uint8", "f32": "float32"}
+
+
+class OpenVinoEngine:
+    """One compiled graph on the CPU, for one thread at a time.
+
+    Its threads are not pinned: pinned ones of two processes land on the same core. It calculates in float32 where the
+    CPU would rather take bfloat16, so that scores agree with those of other engines.
+    """
+
+    def __init__(self, graph: bytes, signature: Signature, threads: int = 1) -> None:
+        options = {
+            "NUM_STREAMS": 1,
+            "INFERENCE_NUM_THREADS": threads,
+            "ENABLE_CPU_PINNING": False,
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
+        try:
+            core = ov.Core()
+            compiled = core.compile_model(core.read_model(model=graph), "CPU", options)
+        except Exception as error:  # each C++ exception comes as another class of Python's own
+            raise ModelInvalid(f"model {signature.model}: OpenVINO does not take its graph: {_line(error)}") from error
+        check(signature, _ports(compiled.inputs), _ports(compiled.outputs))
+        self._signature = signature
+        self._request = compiled.create_infer_request()
+
+    @property
+    def name(self) -> str:
+        return f"openvino/{version('openvino')}"
+
+    def __call__(self, rows: Tiles | Descriptors) -> Scores:
+        return self.run(rows)[0]
+
+    def run(self, rows: Tiles | Descriptors, extras: tuple[str, ...] = ()) -> Outputs:
+        """(N, ...) rows to (N, ...) float32: the scores, then each extra."""
+        wanted = self._signature
+        if rows.shape[1:] != wanted.shape or rows.dtype != wanted.dtype:  # OpenVINO would run them all the same
+            raise ModelNotReady(
+                f"model {wanted.model}: its engine failed: expected rows {wanted.shape} {wanted.dtype}, "
+                f"got {rows.shape[1:]} {rows.dtype}"
+            )
+        try:
+            found = self._request.infer({wanted.input: rows}, share_inputs=True, share_outputs=True)
+            # Copies: what is shared is overwritten by the next run.
+            return tuple(np.array(found[name], dtype=np.float32) for name in (wanted.scores, *extras))
+        except Exception as error:  # as above
+            raise ModelNotReady(f"model {wanted.model}: its engine failed: {_line(error)}") from error
+
+
+def _ports(nodes: Iterable[Any]) -> dict[str, Port]:
+    """By name; a node may have several."""
+    return {name: _port(node) for node in nodes for name in sorted(node.get_names())}
+
+
+def _port(node: Any) -> Port:
+    kind = node.get_element_type().get_type_name()
+    shape = [None if size.is_dynamic else size.get_length() for size in node.get_partial_shape()]
+    return Port(_TYPES.get(kind, kind), shape)
+
+
+def _line(error: Exception) -> str:
+    """Without the places in OpenVINO's own sources."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return " ".join(line for line in lines if line and not line.startswith("Exception from"))[:300]
