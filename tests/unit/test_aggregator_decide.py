@@ -24,9 +24,10 @@ from aggregator_cases import (
     state,
     tile,
 )
+from stripwatch.domain.box import Box
 from stripwatch.domain.frame import IndexRange, RunId
 from stripwatch.domain.recipe import Disposition, Role
-from stripwatch.domain.result import FrameResult
+from stripwatch.domain.result import FrameResult, TileScore
 from stripwatch.domain.strip import Shed
 from stripwatch.domain.verdict import LossReason, StripVerdict
 from stripwatch.ports import CameraState, RunState
@@ -202,6 +203,14 @@ def test_little_coverage_is_never_accepted_unless_the_recipe_says_so() -> None:
     assert strict.reasons == ("coverage 90.00 %, and the recipe asks for 99.00 %",)
     lenient = verdict(state(results, [end(10)], recipe=LENIENT))
     assert (lenient.disposition, lenient.partial) == (Disposition.ACCEPT, True)
+
+
+def test_an_unknown_kind_of_defect_is_for_an_inspector() -> None:
+    recipe = RECIPE.replace("min_tiles: 2", "min_tiles: 2, unknown_below: 0.6")
+    torn = TileScore(Box(0.0, 0.0, 50.0, 50.0), (4_500, 500, 5_000), 20_000)
+    found = verdict(state([result(0, {(0, 0): torn}), result(1)], [end(2)], recipe=recipe))
+    assert (found.disposition, [defect.label for defect in found.defects]) == (Disposition.REVIEW, ["unknown"])
+    assert found.reasons == ("unknown: 1 defect on 0.04 m² (more than 0 a m² asks for a review)",)
 
 
 def test_a_camera_that_never_ended_keeps_a_strip_of_unknown_length_from_being_accepted() -> None:

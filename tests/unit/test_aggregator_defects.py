@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator_cases import RECIPE, result, rules, scratch, start
+from aggregator_cases import RECIPE, TILE_MM, result, rules, scratch, start
 from stripwatch.domain.box import Box
 from stripwatch.domain.camera import Side
-from stripwatch.domain.defect import ANOMALY
+from stripwatch.domain.defect import ANOMALY, UNKNOWN
+from stripwatch.domain.result import TileScore
 from stripwatch.recipes import parse_recipe
 from stripwatch_aggregator.defects import find_defects, fringe, merge
 from stripwatch_aggregator.flags import Flag, flags
@@ -98,6 +99,29 @@ def test_a_wide_anomaly_is_not_hidden_by_a_small_defect_at_its_rim() -> None:
     wide = [flag(50 * step, 0, 50 * step + 50, 50, ANOMALY) for step in range(1, 20)]
     found = find_defects([flag(0, 0, 50, 50), *wide], RULES)
     assert [(defect.label, defect.tiles) for defect in found] == [("scratches", 1), (ANOMALY, 18)]
+
+
+def torn(anomaly: int | None) -> TileScore:
+    """A tile that is surely defective, half crazing and half a scratch."""
+    return TileScore(Box(200.0, 0.0, TILE_MM, TILE_MM), (4_500, 500, 5_000), anomaly)
+
+
+@pytest.mark.parametrize(("anomaly", "label"), [(15_000, UNKNOWN), (14_999, "scratches"), (None, "scratches")])
+def test_one_anomalous_tile_torn_between_classes_is_a_defect_of_unknown_kind(anomaly: int | None, label: str) -> None:
+    recipe = parse_recipe(RECIPE.replace("min_tiles: 2", "min_tiles: 2, unknown_below: 0.6"))
+    found = find_defects(flags(result(2, {(0, 0): torn(anomaly)}), recipe, start()), recipe)
+    assert [(one.label, one.confidence, one.anomaly, one.tiles) for one in found] == [(label, 9_500, anomaly, 1)]
+
+
+def test_a_recipe_that_does_not_ask_for_it_calls_a_torn_tile_by_its_likeliest_class() -> None:
+    found = find_defects(flags(result(2, {(0, 0): torn(90_000)}), RULES, start()), RULES)
+    assert [one.label for one in found] == ["scratches"]
+
+
+def test_a_defect_of_unknown_kind_follows_the_rule_for_other_classes() -> None:
+    recipe = parse_recipe(RECIPE.replace("other: {", "other: {min_size_mm: 60, "))
+    assert find_defects([flag(0, 0, 500, 500, UNKNOWN)], recipe) == ()
+    assert len(find_defects([flag(0, 0, 700, 500, UNKNOWN)], recipe)) == 1
 
 
 def test_a_defect_shorter_than_the_recipe_asks_does_not_count() -> None:

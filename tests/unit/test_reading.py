@@ -18,7 +18,7 @@ required: [classifier]
 healthy: [healthy]
 classes: {scratches: {confidence: 0.8}}
 other: {confidence: 0.6}
-anomaly: {threshold: 1.5}
+anomaly: {threshold: 1.5, unknown_below: 0.6}
 """)
 
 
@@ -50,3 +50,34 @@ def test_an_anomaly_counts_only_where_no_class_does() -> None:
     assert read((0, 10_000, 0), 14_999) is None
     assert read((), 15_000) == Reading("anomaly", 15_000)
     assert read((0, 0, 10_000), 90_000) == Reading("scratches", 10_000)
+
+
+SURE, TORN, HEALTHY = (1_000, 500, 8_500), (4_500, 500, 5_000), (1_000, 8_000, 1_000)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "anomaly", "label"),
+    [
+        (SURE, 15_000, "scratches"),
+        (SURE, 14_999, "scratches"),
+        (TORN, 15_000, "unknown"),
+        (TORN, 14_999, "scratches"),
+        (TORN, None, "scratches"),
+        (HEALTHY, 15_000, "anomaly"),
+        (HEALTHY, 14_999, None),
+    ],
+)
+def test_an_anomalous_defect_of_no_sure_class_is_unknown_and_not_the_nearest_class(
+    probabilities: tuple[int, ...], anomaly: int | None, label: str | None
+) -> None:
+    reading = read(probabilities, anomaly)
+    assert (reading.label if reading else None) == label
+
+
+def test_an_unknown_kind_is_as_sure_as_the_tile_is_defective() -> None:
+    assert read(TORN, 15_000) == Reading("unknown", 9_500)
+
+
+def test_a_class_that_holds_just_the_share_asked_for_is_sure() -> None:
+    assert read((3_800, 500, 5_700), 15_000) == Reading("scratches", 9_500)
+    assert read((3_801, 500, 5_699), 15_000) == Reading("unknown", 9_500)

@@ -16,6 +16,9 @@ HEALTHY = "healthy"
 ANOMALY = "anomaly"
 """The class of a defect that only the anomaly scorer saw."""
 
+UNKNOWN = "unknown"
+"""The class of a defect that both services saw and that is of no class the classifier is sure of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Defect:

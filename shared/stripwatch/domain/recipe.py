@@ -45,11 +45,13 @@ class ClassRule:
 class AnomalyRule:
     """From which anomaly score on (units of QUANTUM; 10,000 is the model's threshold) a tile without a class counts.
 
-    `min_tiles` neighbouring tiles make a defect.
+    `min_tiles` neighbouring tiles make a defect. A tile with that score that is surely defective, but whose most
+    probable class holds less than `unknown_below` (units of QUANTUM) of the defect probability, is of unknown kind.
     """
 
     threshold: int = 10_000
     min_tiles: int = 1
+    unknown_below: int = 0
     rule: ClassRule = field(default_factory=ClassRule)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from stripwatch.domain.defect import ANOMALY
+from stripwatch.domain.defect import ANOMALY, UNKNOWN
 
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"
 MODEL_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})?$"
@@ -40,6 +40,9 @@ class AnomalyLayout(_Consequence):
 
     threshold: float = Field(1.0, ge=1e-4, le=1000, description="Score that counts, in multiples of the model's own")
     min_tiles: int = Field(1, ge=1, le=10_000, description="Neighbouring tiles that make a defect")
+    unknown_below: float = Field(
+        0.0, ge=0, le=1, description="Surely defective, but no class holds this part of it: class unknown; 0: never"
+    )
 
 
 class ModelsLayout(_Strict):
@@ -113,6 +116,8 @@ class RecipeLayout(_Strict):
         ]
         if ANOMALY in self.classes:
             problems.append(f"classes.{ANOMALY}: the rule for anomalies is the key `anomaly` of the recipe itself")
+        if UNKNOWN in self.classes:
+            problems.append(f"classes.{UNKNOWN}: the rule for defects of unknown kind is the key `other`")
         if problems:
             raise ValueError("; ".join(problems))
         return self

@@ -58,8 +58,13 @@ def _class_rule(layout: ClassLayout) -> ClassRule:
 
 
 def _anomaly_rule(layout: AnomalyLayout) -> AnomalyRule:
-    consequence = layout.model_dump(exclude={"threshold", "min_tiles"})
-    return AnomalyRule(round(layout.threshold * UNITS), layout.min_tiles, ClassRule(**consequence))
+    consequence = layout.model_dump(exclude={"threshold", "min_tiles", "unknown_below"})
+    return AnomalyRule(
+        round(layout.threshold * UNITS),
+        layout.min_tiles,
+        round(layout.unknown_below * UNITS),
+        ClassRule(**consequence),
+    )
 
 
 def _problem(detail: ErrorDetails) -> str:
