@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from stripwatch.cli import data, dead, demo, doctor, line, models, recipe, recordings, simulate, up, verdicts
+from stripwatch.cli import calibrate, data, dead, demo, doctor, line, models, recipe, recordings, simulate, up, verdicts
 from stripwatch.errors import StripwatchError
 
 
@@ -44,6 +44,7 @@ app.command("replay")(recordings.replay)
 app.command("record")(recordings.record)
 app.command("verdicts")(verdicts.verdicts)
 app.command("doctor")(doctor.doctor)
+app.command("calibrate")(calibrate.calibrate)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(dead.app, name="dead")
