@@ -8,7 +8,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from stripwatch.domain.defect import NEU_CLASSES
-from stripwatch.domain.model import ModelKind, ModelRef
+from stripwatch.domain.model import Clahe, ModelKind, ModelRef
 from stripwatch.errors import ModelInvalid
 from stripwatch.pixels import Image, resize
 from stripwatch.simulate import flaw_tile
@@ -52,6 +52,7 @@ class Draft:
     threshold: float | None
     provenance: dict[str, Any] = field(default_factory=dict)
     card: str = ""
+    clahe: Clahe | None = None
 
     @property
     def output(self) -> str:
@@ -142,7 +143,14 @@ def manifest(draft: Draft, folder: Path) -> dict[str, Any]:
         "sha256": sha256(folder / "model.onnx"),
         "reference_sha256": sha256(folder / "reference.npz"),
         "classes": list(draft.classes),
-        "input": {"size": draft.size, "channels": 1, "dtype": "uint8", "mean": [], "std": [], "clahe": None},
+        "input": {
+            "size": draft.size,
+            "channels": 1,
+            "dtype": "uint8",
+            "mean": [],
+            "std": [],
+            "clahe": asdict(draft.clahe) if draft.clahe else None,
+        },
         "output": draft.output,
         "calibration": {"temperature": _rounded(draft.temperature), "threshold": _rounded(draft.threshold)},
         "reference": {"tolerance": TOLERANCE, "tiles": REFERENCE_TILES},

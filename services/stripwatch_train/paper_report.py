@@ -67,7 +67,7 @@ def text(results: dict[str, list[Trial]]) -> str:
     return "\n".join(lines)
 
 
-def draft(neu: Neu, backbone: MobileNetV2, trial: Trial, command: str) -> Draft:
+def draft(neu: Neu, backbone: MobileNetV2, trial: Trial, command: str, ref: ModelRef = PAPER_MODEL) -> Draft:
     """The model of one seed, for `models/local`: its backbone is the untouched one, so it is never committed."""
     metrics = {"accuracy": trial.accuracy, "validation_loss": trial.loss, "split": f"random, seed {trial.seed}"}
     provenance = {
@@ -80,9 +80,9 @@ def draft(neu: Neu, backbone: MobileNetV2, trial: Trial, command: str) -> Draft:
         "metrics": metrics,
     }
     card = (
-        f"# {PAPER_MODEL}\n\nThe paper's six-class model: {100 * trial.accuracy:.2f} % of its 360 validation images "
+        f"# {ref}\n\nThe paper's six-class model: {100 * trial.accuracy:.2f} % of its 360 validation images "
         f"(random split, seed {trial.seed}). Built on this machine on the untouched ImageNet backbone; not for "
         "redistribution. It knows no healthy steel: the recipe of its name takes `patches` for healthy.\n"
     )
     net = PaperNet(backbone, trial.head)
-    return Draft(PAPER_MODEL, ModelKind.CLASSIFIER, net, 224, NEU_CLASSES, 1.0, 0.5, provenance, card)
+    return Draft(ref, ModelKind.CLASSIFIER, net, 224, NEU_CLASSES, 1.0, 0.5, provenance, card)
