@@ -47,7 +47,8 @@ The published one-shot figure is {_percent(anchor)}. Crops alone reach {_percent
 class, far below it; with unlabelled images the head reaches {_percent(one["head"])}, and {verdict}. A single crop says
 little of where the middle of its class is, and the middle is what a prototype needs; which images are alike is a
 better guide, and costs no label. Stages, size and whitening were chosen from one crop inside each training part:
-{_choices(f["choices"])}.
+{_choices(f["choices"])}. The form of the graph (8 neighbours), and that a head is learned from it, come from trials
+inside the training parts of seeds 0 to 2, which hold validation images of the other seeds.
 
 **A class joins five that are known** with all their training images ({f["draws_joins"]} draws of each k, each class in
 turn, {f["size"]} px). The scatter inside the known classes, whose labels are there, now says which directions are
