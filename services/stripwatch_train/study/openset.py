@@ -122,8 +122,9 @@ unknown caught. With the threshold set on training images, as a line would have 
 the known are kept and {_percent(later["unknown_caught"])} of the unknown are caught.
 
 One reservation: that a sum does best, and the size of the tiles, were seen in trials with seeds 0 and 1 on these same
-images, not inside the training part: an unknown kind is never in it. Seeds 2 to 4 alone give {_later(f, "sum"):.4f} for
-the sum, {_later(f, "softmax"):.4f} and {_later(f, "mahalanobis"):.4f} for its halves; the left-out classes are the same.
+images, not inside the training part: an unknown kind is never in it. Seeds 2 to 4 alone give
+{_later(f, "sum"):.4f} for the sum, {_later(f, "softmax"):.4f} and {_later(f, "mahalanobis"):.4f} for its halves; the
+left-out classes are the same.
 
 A recipe asks for both at once ([the four cases](mes.md#a-class-unknown-or-anomaly)): a tile is `unknown` where its
 anomaly score *and* its doubt are high (`both`: {f["auroc_mean"]["both"]:.4f}). That is the more cautious half of the
