@@ -123,7 +123,7 @@ def _trial(study: Study, given: Material, seed: int) -> _Trial:
 @torch.inference_mode()
 def _material(study: Study, batch: int = 40) -> Material:
     tiles = small(study.neu.images, SIZE)
-    truth = read_truth(study.neu.places.neu / "_annotations_voc", study.neu.names)
+    truth = read_truth(study.neu.places.notes / "_annotations_voc", study.neu.names)
     features: list[Cells] = []
     last: list[Cells] = []
     descriptors: list[npt.NDArray[np.float32]] = []
