@@ -53,7 +53,7 @@ ROWS = (
     Row("cae-ssim", "SSIM and L1", residual.hybrid, residual.hybrid, None, (0.2439, 0.0722, "inclusion")),
     Row(
         "cae-gmm",
-        "likelihood of the latent",
+        "negative log-likelihood of the latent",
         residual.squared,
         None,
         None,

@@ -51,7 +51,7 @@ def _missed(row: dict[str, Any]) -> str:
     lines = ["| image | called | with probability (split, seed) |", "|---|---|---|"]
     lines += [f"| {image} | {answer} | {', '.join(places)} |" for (image, answer), places in sorted(wrong.items())]
     return f"""Every image that was missed. Its name tells its class; NEU's licence is not stated, so its pixels are not
-shown here: `make paper` draws them all to `var/paper/missed.png`.
+shown here: `python -m stripwatch_train study rows` draws them all to `var/paper/missed.png`.
 
 {chr(10).join(lines)}
 """

@@ -55,7 +55,8 @@ Images at 128 x 128, grey. Rows 1 to 4 learn from 80 % of `{HEALTHY}` alone, ove
 other 20 % against all images of the other five classes, over {len(seeds)} seeds. An AUROC is the chance that a defect
 scores above a healthy tile: 0.5 is a coin, and below it the scorer is wrong more often than right. The paper's claim,
 its Capacity Paradox, is that healthy steel scores *worse* than defects; it holds where the AUROC lies below 0.5.
-Each row is a model that the anomaly or classifier service serves by its name (`models/local`, built by `make paper`).
+Each row is a model that the anomaly or classifier service serves by its name; `python -m stripwatch_train study rows`
+leaves them in `models/local`.
 """
 
 
@@ -102,7 +103,7 @@ def _spreads(rows: dict[str, Any]) -> str:
 
 def _pairs(rows: dict[str, Any]) -> str:
     lines = [
-        "| scorer | the paper's pair | worst healthy, best defect | and the other way round |",
+        "| scorer | the paper's pair | highest healthy, lowest defect | lowest healthy, highest defect |",
         "|---|---|---|---|",
     ]
     for row in ROWS:
