@@ -49,7 +49,8 @@ def course_plot(rows: dict[str, Any]) -> Figure:
         axes = figure.add_subplot(1, len(trained), at + 1)
         for seed in rows[row.name]["seeds"]:
             axes.plot(range(1, len(seed["course"]) + 1), seed["course"], color=SECOND, linewidth=0.8, alpha=0.7)
-        axes.set_ylim(0, 4 * max(seed["course"][-1] for seed in rows[row.name]["seeds"]))
+        first, last = (max(seed["course"][at] for seed in rows[row.name]["seeds"]) for at in (0, -1))
+        axes.set_ylim(0, min(first, 4 * last))
         axes.set_title(row.name)
         axes.set_xlabel("epoch")
     return figure

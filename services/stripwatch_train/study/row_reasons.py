@@ -56,8 +56,8 @@ And 8,192 numbers for 16,384 pixels are hardly a bottleneck. {_unseen(kept)}
 {chr(10).join(lines)}
 
 The second line is the image shrunk to {side} x {side}, {side * side:,} numbers, and grown again. It has half the
-latent's room and knows nothing of steel, and yet it keeps more of every class: room is not what the net lacks, and nothing in
-its training asks it to lose what is not healthy.
+latent's room and knows nothing of steel, and yet it keeps more of every class: room is not what the net lacks, and
+nothing in its training asks it to lose what is not healthy.
 """
 
 
