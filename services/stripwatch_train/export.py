@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -13,22 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 from torch import nn
 
 from stripwatch.domain.defect import NEU_CLASSES
 from stripwatch.domain.model import Clahe, ModelKind, ModelRef
 from stripwatch.errors import ModelInvalid
+from stripwatch.models.load import GRAPH, HEAD, REFERENCE
+from stripwatch.models.manifest import DESCRIPTOR, MAP
 from stripwatch.pixels import Image, resize
 from stripwatch.simulate import flaw_tile
+from stripwatch_train import int8
 from stripwatch_train.descriptor import unchanged
+from stripwatch_train.graph import Scores, exported, scorer, signature, tile_graph
 from stripwatch_train.mobilenet import MobileNetV2
 from stripwatch_train.pools import EVALUATION_SEED, clean_tile
+from stripwatch_train.trunk import backbone_sha256, joined, trunk_of
 
-OPSET = 18
 TOLERANCE = 1e-3
 REFERENCE_TILES = 8
 _LICENCE = (
@@ -36,12 +37,15 @@ _LICENCE = (
     "whose licence is not stated"
 )
 
-Scores = npt.NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class Draft:
-    """What a model folder is made of."""
+    """What a model folder is made of.
+
+    `net` gives the scores of tiles and, as a tuple, after them what `extras` names. With a `trunk` (`trunk_of` a
+    classifier) it is the head of an anomaly scorer, and takes what the trunk gives. `calibration` tiles, (N, 1, size,
+    size), have its convolutions quantised; a trunk is served as it is.
+    """
 
     ref: ModelRef
     kind: ModelKind
@@ -53,6 +57,9 @@ class Draft:
     provenance: dict[str, Any] = field(default_factory=dict)
     card: str = ""
     clahe: Clahe | None = None
+    extras: tuple[str, ...] = ()
+    trunk: onnx.ModelProto | None = None
+    calibration: Image | None = None
 
     @property
     def output(self) -> str:
@@ -68,9 +75,14 @@ def write_model(draft: Draft, models: Path, origin: MobileNetV2 | None) -> Path:
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         made = Path(temporary) / "made"
         made.mkdir()
-        to_onnx(draft.net, draft.size, draft.output, made / "model.onnx")
+        model, head = _graphs(draft)
+        onnx.save(model, str(made / GRAPH))
         tiles = reference_tiles(draft.size)
-        np.savez_compressed(made / "reference.npz", tiles=tiles, outputs=session(made)(tiles))
+        reference = {"tiles": tiles, "outputs": scorer(model)(tiles)}
+        if head is not None and draft.trunk is not None:
+            onnx.save(head, str(made / HEAD))
+            reference["descriptors"] = scorer(draft.trunk)(tiles)
+        np.savez_compressed(made / REFERENCE, **reference)  # type: ignore[arg-type]  # its stub takes a bool as well
         (made / "manifest.json").write_text(json.dumps(manifest(draft, made), indent=2) + "\n")
         (made / "CARD.md").write_text(draft.card)
         shutil.rmtree(folder, ignore_errors=True)
@@ -78,51 +90,24 @@ def write_model(draft: Draft, models: Path, origin: MobileNetV2 | None) -> Path:
     return folder
 
 
+def _graphs(draft: Draft) -> tuple[onnx.ModelProto, onnx.ModelProto | None]:
+    """From tiles to all outputs, and for a scorer behind a trunk also from descriptors to scores."""
+    if draft.trunk is not None:
+        (width,) = signature(draft.trunk).outputs[DESCRIPTOR]
+        head = exported(draft.net, torch.zeros(2, width), DESCRIPTOR, (draft.output,))
+        return joined(draft.trunk, head), head
+    model = tile_graph(draft.net, draft.size, (draft.output, *draft.extras))
+    return (model if draft.calibration is None else int8.quantised(model, draft.calibration)), None
+
+
 def to_onnx(net: nn.Module, size: int, output: str, file: Path) -> None:
-    """Export with a free batch size, weights inside the file."""
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    program = torch.onnx.export(
-        net.eval(),
-        (torch.zeros(2, 1, size, size, dtype=torch.uint8),),
-        input_names=["tiles"],
-        output_names=[output],
-        dynamic_shapes=({0: torch.export.Dim("N", min=1, max=4096)},),
-        opset_version=OPSET,
-        dynamo=True,
-        optimize=True,
-        verbose=False,
-    )
-    if program is None:
-        raise ModelInvalid("torch gave no ONNX program")
-    graph = program.model_proto
-    strip_origins(graph)
-    onnx.checker.check_model(graph)
-    onnx.save(graph, str(file))
+    """Write the graph of a network that gives one output of tiles."""
+    onnx.save(tile_graph(net, size, (output,)), str(file))
 
 
-def strip_origins(model: onnx.ModelProto) -> None:
-    """Remove what the exporter notes about source files: paths of this machine, and most of the graph's text."""
-    del model.metadata_props[:]
-    for node in model.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
-        del value.metadata_props[:]
-    for tensor in model.graph.initializer:
-        del tensor.metadata_props[:]
-
-
-def session(folder: Path, threads: int = 2) -> Callable[[Image], Scores]:
-    """A function that gives the scores of (N, 1, S, S) uint8 tiles by ONNX Runtime."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    engine = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
-
-    def scores(tiles: Image, batch: int = 32) -> Scores:
-        parts = [engine.run(None, {"tiles": tiles[at : at + batch]})[0] for at in range(0, len(tiles), batch)]
-        return np.concatenate(parts).astype(np.float32)
-
-    return scores
+def session(folder: Path, threads: int = 2, output: str | None = None) -> Callable[[Image], Scores]:
+    """A function that gives the scores of (N, 1, S, S) uint8 tiles, or another output, as the services would."""
+    return scorer(onnx.load(str(folder / GRAPH)), threads, output)
 
 
 def reference_tiles(size: int) -> Image:
@@ -135,13 +120,15 @@ def reference_tiles(size: int) -> Image:
 
 
 def manifest(draft: Draft, folder: Path) -> dict[str, Any]:
-    """The manifest's content, hashes taken from the files in `folder`."""
+    """The manifest's content; hashes, widths and sides are taken from the files in `folder`."""
+    model = onnx.load(str(folder / GRAPH))
+    outputs = signature(model).outputs
     return {
         "name": draft.ref.name,
         "version": draft.ref.version,
         "kind": str(draft.kind),
-        "sha256": sha256(folder / "model.onnx"),
-        "reference_sha256": sha256(folder / "reference.npz"),
+        "sha256": sha256(folder / GRAPH),
+        "reference_sha256": sha256(folder / REFERENCE),
         "classes": list(draft.classes),
         "input": {
             "size": draft.size,
@@ -153,9 +140,19 @@ def manifest(draft: Draft, folder: Path) -> dict[str, Any]:
         },
         "output": draft.output,
         "calibration": {"temperature": _rounded(draft.temperature), "threshold": _rounded(draft.threshold)},
-        "reference": {"tolerance": TOLERANCE, "tiles": REFERENCE_TILES},
+        "reference": {"tolerance": int8.TOLERANCE if int8.is_int8(model) else TOLERANCE, "tiles": REFERENCE_TILES},
+        "descriptor": _descriptor(draft.trunk or (trunk_of(model) if DESCRIPTOR in outputs else None), folder / HEAD),
+        "map": {"side": outputs[MAP][0]} if MAP in outputs else None,
         "provenance": {"licence": _LICENCE, **draft.provenance},
     }
+
+
+def _descriptor(trunk: onnx.ModelProto | None, head: Path) -> dict[str, Any] | None:
+    if trunk is None:
+        return None
+    (width,) = signature(trunk).outputs[DESCRIPTOR]
+    head_sha256 = sha256(head) if head.is_file() else None
+    return {"width": width, "backbone_sha256": backbone_sha256(trunk), "head_sha256": head_sha256}
 
 
 def sha256(file: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
 
@@ -40,7 +39,8 @@ class OpenVinoEngine:
             compiled = core.compile_model(core.read_model(model=graph), "CPU", options)
         except Exception as error:  # each C++ exception comes as another class of Python's own
             raise ModelInvalid(f"model {signature.model}: OpenVINO does not take its graph: {_line(error)}") from error
-        check(signature, _ports(compiled.inputs), _ports(compiled.outputs))
+        inputs = {_called(node, signature.input): _port(node) for node in compiled.inputs}
+        check(signature, inputs, {name: _port(node) for node in compiled.outputs for name in node.get_names()})
         self._signature = signature
         self._request = compiled.create_infer_request()
 
@@ -67,9 +67,10 @@ class OpenVinoEngine:
             raise ModelNotReady(f"model {wanted.model}: its engine failed: {_line(error)}") from error
 
 
-def _ports(nodes: Iterable[Any]) -> dict[str, Port]:
-    """By name; a node may have several."""
-    return {name: _port(node) for node in nodes for name in sorted(node.get_names())}
+def _called(node: Any, wanted: str) -> str:
+    """A node may have several names: an int8 model's input also has that of a rounding that changes nothing."""
+    names = sorted(node.get_names())
+    return wanted if wanted in names else names[0]
 
 
 def _port(node: Any) -> Port:
