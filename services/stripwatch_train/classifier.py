@@ -48,6 +48,10 @@ class SteelNet(nn.Module):
 
     def logits(self, tiles: Tensor) -> Tensor:
         statistics, peaks = self.trunk(tiles)
+        return self.answer(statistics, peaks)
+
+    def answer(self, statistics: Tensor, peaks: Tensor) -> Tensor:
+        """(N, 7) logits of what the trunk gives: (N, 432) and (N, 160)."""
         x = self.norm(torch.cat([statistics, peaks], 1).float())
         y: Tensor = self.head(self.drop(torch.relu(self.hidden(x))))
         return y

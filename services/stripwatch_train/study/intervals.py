@@ -40,3 +40,11 @@ def wilson(hits: int, count: int, z: float = 1.96) -> tuple[float, float]:
 def mean_worst(values: Sequence[float], digits: int = 5) -> dict[str, float]:
     """Mean and worst over seeds."""
     return {"mean": round(float(np.mean(values)), digits), "worst": round(float(min(values)), digits)}
+
+
+def calibration_error(probabilities: Scores, labels: npt.NDArray[np.int64], bins: int = 15) -> float:
+    """Expected calibration error (Guo et al. 2017, arXiv:1706.04599): confidence against accuracy in equal bins."""
+    sure, right = probabilities.max(1), probabilities.argmax(1) == labels
+    bin_of = np.minimum((sure * bins).astype(np.int64), bins - 1)
+    gaps = [abs(float((sure - right)[bin_of == number].sum())) for number in range(bins)]
+    return sum(gaps) / len(labels)

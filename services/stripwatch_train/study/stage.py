@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -44,9 +46,14 @@ def run(study: Study, stage: Stage) -> None:
     seconds = round(time.monotonic() - begun)
     origin = {"backbone_sha256": study.backbone_sha256, "seconds": seconds}
     write_results(study.results / f"{stage.name}.json", study.neu.sha256, {**origin, **figures})
+    _mark(study, stage).touch()
     _console.print(f"{stage.name}: {seconds} s")
 
 
 def missing(study: Study, stages: Sequence[Stage]) -> list[Stage]:
-    """Stages without figures for this data and backbone."""
-    return [stage for stage in stages if found(study, stage) is None]
+    """Stages that have not run here, on this data and backbone: committed figures came from somewhere else."""
+    return [stage for stage in stages if found(study, stage) is None or not _mark(study, stage).is_file()]
+
+
+def _mark(study: Study, stage: Stage) -> Path:
+    return study.cache / f"{stage.name}-{hashlib.sha256(study.origin.encode()).hexdigest()[:12]}.done"

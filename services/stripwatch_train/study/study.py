@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from rich.progress import track
+from torch import nn
 
 from stripwatch.pixels import Image, resize
+from stripwatch_train.export import session, to_onnx
 from stripwatch_train.features import backbone_hash
 from stripwatch_train.mobilenet import MobileNetV2, channels_last
 from stripwatch_train.neu import Neu
@@ -66,18 +66,29 @@ class Study:
         file = self.cache / f"described-{size}-{key}.npy"
         if file.is_file():
             return np.asarray(np.load(file), dtype=np.float32)
-        out = describe(self.frozen, tiles, f"descriptors at {size} px")
+        out = self.engine(size)(tiles)
         np.save(file, out)
         return out
 
+    def engine(self, size: int) -> Callable[[Image], Matrix]:
+        """(N, 1, size, size) uint8 tiles to (N, 432), by ONNX Runtime: ten times as fast as torch on two cores."""
+        return self.engine_of(self.frozen, size, "frozen")
 
-@torch.inference_mode()
-def describe(net: Frozen, tiles: Image, what: str, batch: int = 48) -> Matrix:
-    """(N, 432) of (N, 1, S, S) uint8 tiles."""
-    net.eval()
-    starts = track(range(0, len(tiles), batch), description=what)
-    parts = [net(torch.from_numpy(tiles[start : start + batch])).numpy() for start in starts]
-    return np.concatenate(parts)
+    def through(self, net: nn.Module, tiles: Image, name: str) -> Matrix:
+        """What a network on the frozen backbone gives of (N, 1, S, S) tiles, from the cache if there."""
+        key = hashlib.sha256(tiles.tobytes() + self.backbone_sha256.encode()).hexdigest()[:20]
+        file = self.cache / f"{name}-{key}.npy"
+        if not file.is_file():
+            np.save(file, self.engine_of(net, tiles.shape[-1], name)(tiles))
+        return np.asarray(np.load(file), dtype=np.float32)
+
+    def engine_of(self, net: nn.Module, size: int, name: str, threads: int = 2) -> Callable[[Image], Matrix]:
+        """The network as a graph in the cache; one that has changed needs another name."""
+        folder = self.cache / f"{name}-{size}-{self.backbone_sha256[:12]}"
+        if not (folder / "model.onnx").is_file():
+            folder.mkdir(exist_ok=True)
+            to_onnx(net, size, "descriptor", folder / "model.onnx")
+        return session(folder, threads)
 
 
 def small(images: Image | Sequence[Image], size: int) -> Image:

@@ -1,0 +1,130 @@
+"""One trunk for two answers: trained on for the class while it goes on telling what the pretrained network tells.
+
+A trunk that is trained for the class alone forgets textures that no class needs, and an anomaly scorer on it grows
+blind to them. So a second loss asks that the pretrained descriptor can still be read off its statistics by one matrix
+(learning without forgetting, Li and Hoiem 2016, with a regression in place of the old classes): a Mahalanobis distance
+does not care which matrix.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor, nn
+
+from stripwatch.pixels import Image
+from stripwatch_train.batches import Labels, Stock, varied
+from stripwatch_train.classifier import SteelNet
+from stripwatch_train.descriptor import DESCRIPTOR, Truncated
+from stripwatch_train.mobilenet import MobileNetV2, channels_last
+from stripwatch_train.rough import roughened
+
+_EMA = 0.995
+_WARM_UP = 40
+_MEASURED = 12
+"""Batches from which the scale of the pretrained descriptor is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast; `rough` is the share of disturbed tiles, `remember` the weight of the second loss."""
+
+    size: int = 160
+    steps: int = 360
+    batch: int = 64
+    rate: float = 4e-4
+    backbone_share: float = 0.5
+    rough: float = 0.4
+    remember: float = 0.5
+    teacher_size: int = 128
+    seed: int = 5
+
+
+def views(stock: Stock, schedule: Schedule, count: int, seed: int) -> Iterator[tuple[Image, Labels]]:
+    """`count` batches of (batch, 1, size, size) uint8 tiles, some of them disturbed, and (batch,) labels."""
+    rng = np.random.default_rng(seed)
+    kinds, shares = list(stock.shares), np.array(list(stock.shares.values()))
+    for _ in range(count):
+        x = np.empty((schedule.batch, 1, schedule.size, schedule.size), dtype=np.uint8)
+        y = np.empty(schedule.batch, dtype=np.int64)
+        for at, kind in enumerate(rng.choice(len(kinds), schedule.batch, p=shares / shares.sum())):
+            tile, y[at] = stock.draw(kinds[kind], rng)
+            seen = roughened(tile, rng) if rng.random() < schedule.rough else tile
+            x[at, 0] = varied(seen, rng, schedule.size)
+        yield x, y
+
+
+def train(net: SteelNet, backbone: MobileNetV2, stock: Stock, schedule: Schedule) -> SteelNet:
+    """Train `net` on, in place; what comes back is the average over the last steps."""
+    torch.manual_seed(schedule.seed)
+    channels_last(net)
+    teacher = _Teacher(backbone, schedule, views(stock, schedule, _MEASURED, schedule.seed + 1))
+    reader = nn.Linear(DESCRIPTOR, DESCRIPTOR)
+    norm = nn.BatchNorm1d(DESCRIPTOR, affine=False)
+    average = torch.optim.swa_utils.AveragedModel(
+        net,
+        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(_EMA),  # type: ignore[no-untyped-call]
+        use_buffers=True,
+    )
+    trunk = list(net.trunk.parameters())
+    rest = [p for name, p in net.named_parameters() if not name.startswith("trunk.")]
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": trunk, "lr": schedule.rate * schedule.backbone_share},
+            {"params": rest, "lr": schedule.rate},
+            {"params": reader.parameters(), "lr": 5 * schedule.rate},
+        ],
+        weight_decay=0.01,
+    )
+    pace = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step, schedule.steps))
+    net.train()
+    for x, y in track(
+        views(stock, schedule, schedule.steps, schedule.seed), total=schedule.steps, description="one trunk"
+    ):
+        tiles = torch.from_numpy(x)
+        told = teacher(tiles)
+        with torch.autocast("cpu", torch.bfloat16):
+            statistics, peaks = net.trunk(tiles)
+        statistics = statistics.float()
+        logits = net.answer(statistics, peaks.float())
+        classes = nn.functional.cross_entropy(logits, torch.from_numpy(y), label_smoothing=0.02)
+        memory = nn.functional.smooth_l1_loss(reader(norm(statistics)), told)
+        loss = classes + schedule.remember * memory
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+        optimiser.step()
+        pace.step()
+        average.update_parameters(net)
+    net.load_state_dict(average.module.state_dict())
+    return net.eval()
+
+
+class _Teacher:
+    """The pretrained descriptor of a tile, each number in its own standard deviations."""
+
+    def __init__(self, backbone: MobileNetV2, schedule: Schedule, known: Iterator[tuple[Image, Labels]]) -> None:
+        self._trunk = channels_last(Truncated(backbone)).eval()
+        self._size = schedule.teacher_size
+        told = torch.cat([self._tell(torch.from_numpy(x)) for x, _ in known])
+        self._mean, self._spread = told.mean(0), told.std(0) + 1e-6
+
+    def __call__(self, tiles: Tensor) -> Tensor:
+        """(N, 432) of (N, 1, S, S) uint8 tiles."""
+        return ((self._tell(tiles) - self._mean) / self._spread).clone()
+
+    @torch.inference_mode()
+    def _tell(self, tiles: Tensor) -> Tensor:
+        small = nn.functional.interpolate(tiles.float(), (self._size, self._size), mode="area")
+        with torch.autocast("cpu", torch.bfloat16):
+            told: Tensor = self._trunk(small)[0].float()
+        return told
+
+
+def _pace(step: int, steps: int) -> float:
+    return min(1.0, (step + 1) / _WARM_UP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
