@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -40,20 +40,30 @@ class Truncated(nn.Module):
         stem[0] = one_plane(stem[0])
         self.features = nn.Sequential(*layers)
 
-    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 1, S, S) grey 0 to 255 to (N, 432) mean and deviation of stages, and (N, 160) peaks of the last two."""
+    def outputs(self, tiles: Tensor) -> list[Tensor]:
+        """(N, 1, S, S) grey 0 to 255 to what STAGES give: (N, 24, S/4, S/4), (N, 32, S/8, S/8), (N, 64 and 96, S/16,
+        S/16)."""
         x = (tiles.float() - GREY_MEAN) * GREY_SCALE
-        statistics: list[Tensor] = []
-        peaks: list[Tensor] = []
+        found: list[Tensor] = []
         for number, layer in enumerate(self.features):
             x = layer(x)
             if number in STAGES:
-                mean = x.mean((2, 3), keepdim=True)
-                spread = torch.sqrt(((x - mean) ** 2).mean((2, 3)) + _EPSILON)
-                statistics += [mean.flatten(1), spread]
-                if number in STAGES[-2:]:
-                    peaks.append(x.amax((2, 3)))
-        return torch.cat(statistics, 1), torch.cat(peaks, 1)
+                found.append(x)
+        return found
+
+    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 1, S, S) grey 0 to 255 to (N, 432) mean and deviation of stages, and (N, 160) peaks of the last two."""
+        return described(self.outputs(tiles))
+
+
+def described(outputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """What STAGES give to (N, 432) means and deviations over positions, and (N, 160) peaks of the last two."""
+    statistics: list[Tensor] = []
+    for x in outputs:
+        mean = x.mean((2, 3), keepdim=True)
+        spread = torch.sqrt(((x - mean) ** 2).mean((2, 3)) + _EPSILON)
+        statistics += [mean.flatten(1), spread]
+    return torch.cat(statistics, 1), torch.cat([x.amax((2, 3)) for x in outputs[-2:]], 1)
 
 
 def one_plane(conv: nn.Conv2d) -> nn.Conv2d:
