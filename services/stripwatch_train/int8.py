@@ -23,9 +23,10 @@ from stripwatch.pixels import Image
 
 FEWEST_TILES = 32
 """Fewer tiles do not show how far an activation goes."""
-TOLERANCE = 0.05
-"""Two engines may round an activation to either side of a half, and later layers carry that on: ONNX Runtime and
-OpenVINO are 0.044 apart at most over the 1,800 NEU images, 0.005 on 99 of 100. The self-test must let both pass."""
+TOLERANCE = 0.08
+"""Two engines may round an activation to either side of a half, and later layers carry that on. ONNX Runtime and
+OpenVINO are 0.044 apart at most over the 1,800 NEU images, and 4.5 % of a distance to healthy steel; the self-test
+lets both pass."""
 _QUANTISED = ("Conv", "Clip")
 _BATCH = 20
 

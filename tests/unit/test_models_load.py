@@ -13,7 +13,7 @@ import pytest
 
 from stripwatch.domain.model import DescriptorSpec, ModelRef
 from stripwatch.errors import ModelInvalid, ModelNotReady
-from stripwatch.models.load import LoadedModel, load
+from stripwatch.models.load import LoadedModel, check_parity, load
 from stripwatch.models.onnx import OnnxEngine
 from stripwatch.models.store import ModelFolder
 from tiny_models import BACKBONE, descriptors_of, expected_scores, grey_tiles, write_model
@@ -122,6 +122,15 @@ def test_a_model_whose_scores_are_not_the_reference_is_not_ready(tmp_path: Path)
         ModelNotReady, match=r"steel/1 on onnxruntime.*parity self-test on tiles failed.*0\.001.*difference of"
     ):
         _load(path)
+
+
+def test_of_a_score_above_one_the_tolerance_is_a_share(tmp_path: Path) -> None:
+    model = _load(write_model(tmp_path, "texture", kind="anomaly", reference={"tolerance": 0.05, "tiles": 8}))
+    tiles = grey_tiles([0, 64, 255])
+    scores = expected_scores(tiles)  # 0, 0.5, 1.99
+    check_parity(model.engine, model.manifest, tiles, scores * np.float32(1.04))
+    with pytest.raises(ModelNotReady, match="got a difference of"):
+        check_parity(model.engine, model.manifest, tiles, scores + np.float32([0, 0.06, 0]))
 
 
 def test_a_graph_that_is_none_is_refused_without_the_librarys_exception(tmp_path: Path) -> None:
