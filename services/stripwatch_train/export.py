@@ -66,8 +66,11 @@ class Draft:
         return "probabilities" if self.kind is ModelKind.CLASSIFIER else "score"
 
 
-def write_model(draft: Draft, models: Path, origin: MobileNetV2 | None) -> Path:
-    """Write `models/NAME/VERSION` whole or not at all; ModelInvalid if a tensor of `origin` would ship unchanged."""
+def write_model(draft: Draft, models: Path, origin: MobileNetV2 | None, fp32: Path | None = None) -> Path:
+    """Write `models/NAME/VERSION` whole or not at all; ModelInvalid if a tensor of `origin` would ship unchanged.
+
+    What is quantised is kept in the folder `fp32` as it was before, for `fp32_of`.
+    """
     if origin is not None and (same := unchanged(draft.net.state_dict(), origin)):
         raise ModelInvalid(f"model {draft.ref}: {len(same)} tensors are still the pretrained ones, such as {same[0]}")
     folder = models / draft.ref.name / draft.ref.version
@@ -75,7 +78,7 @@ def write_model(draft: Draft, models: Path, origin: MobileNetV2 | None) -> Path:
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         made = Path(temporary) / "made"
         made.mkdir()
-        model, head = _graphs(draft)
+        model, head = _graphs(draft, fp32)
         onnx.save(model, str(made / GRAPH))
         tiles = reference_tiles(draft.size)
         reference = {"tiles": tiles, "outputs": scorer(model)(tiles)}
@@ -90,14 +93,28 @@ def write_model(draft: Draft, models: Path, origin: MobileNetV2 | None) -> Path:
     return folder
 
 
-def _graphs(draft: Draft) -> tuple[onnx.ModelProto, onnx.ModelProto | None]:
+def _graphs(draft: Draft, fp32: Path | None) -> tuple[onnx.ModelProto, onnx.ModelProto | None]:
     """From tiles to all outputs, and for a scorer behind a trunk also from descriptors to scores."""
     if draft.trunk is not None:
         (width,) = signature(draft.trunk).outputs[DESCRIPTOR]
         head = exported(draft.net, torch.zeros(2, width), DESCRIPTOR, (draft.output,))
         return joined(draft.trunk, head), head
     model = tile_graph(draft.net, draft.size, (draft.output, *draft.extras))
-    return (model if draft.calibration is None else int8.quantised(model, draft.calibration)), None
+    if draft.calibration is None:
+        return model, None
+    if fp32 is not None:
+        onnx.save(model, str(fp32 / _fp32_name(draft.ref)))
+    return int8.quantised(model, draft.calibration), None
+
+
+def fp32_of(folder: Path, ref: ModelRef) -> onnx.ModelProto | None:
+    """The graph of a quantised model as it was before, if this machine made it."""
+    file = folder / _fp32_name(ref)
+    return onnx.load(str(file)) if file.is_file() else None
+
+
+def _fp32_name(ref: ModelRef) -> str:
+    return f"{ref.name}-{ref.version}-fp32.onnx"
 
 
 def to_onnx(net: nn.Module, size: int, output: str, file: Path) -> None:

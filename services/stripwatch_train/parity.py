@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from rich.progress import track
 from torch import nn
@@ -12,6 +13,9 @@ from torch import nn
 from stripwatch.pixels import Image
 from stripwatch_train.evaluate import Score, shrunk
 from stripwatch_train.graph import Scores
+
+_INSIDE = "net."
+"""In front of a classifier's names where more than its probabilities is served."""
 
 
 @torch.inference_mode()
@@ -32,6 +36,16 @@ def through(net: nn.Module, tiles: Image, batch: int = 60) -> Scores:
     """What torch gives of (N, 1, S, S) uint8 tiles."""
     parts = [net(torch.from_numpy(tiles[at : at + batch])) for at in range(0, len(tiles), batch)]
     return np.asarray(torch.cat(parts).numpy(), dtype=np.float32)
+
+
+def filled(net: nn.Module, graph: onnx.ModelProto) -> nn.Module | None:
+    """`net` with the weights that an fp32 graph holds by the same names; None if the graph is of another network."""
+    held = {tensor.name.removeprefix(_INSIDE): onnx.numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
+    state = {key: value for key, value in net.state_dict().items() if not key.endswith("num_batches_tracked")}
+    if any(key not in held or held[key].shape != tuple(value.shape) for key, value in state.items()):
+        return None
+    net.load_state_dict({key: torch.from_numpy(held[key].copy()) for key in state}, strict=False)
+    return net.eval()
 
 
 def answers(scores: Scores) -> Scores:

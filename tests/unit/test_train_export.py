@@ -20,7 +20,8 @@ from stripwatch.models.engines import builder  # noqa: E402
 from stripwatch.models.load import LoadedModel, load  # noqa: E402
 from stripwatch.models.manifest import DESCRIPTOR, MAP  # noqa: E402
 from stripwatch.models.store import ModelFolder  # noqa: E402
-from stripwatch_train.export import Draft, reference_tiles, session, write_model  # noqa: E402
+from stripwatch_train.export import Draft, fp32_of, reference_tiles, session, write_model  # noqa: E402
+from stripwatch_train.int8 import is_int8  # noqa: E402
 from stripwatch_train.trunk import backbone_sha256, trunk_of  # noqa: E402
 
 SIZE, WIDTH, SIDE = 32, 4, 8
@@ -64,7 +65,7 @@ def models(tmp_path_factory: pytest.TempPathFactory, teller: Teller) -> Path:
     folder = tmp_path_factory.mktemp("models")
     tiles = np.random.default_rng(0).integers(0, 256, (64, 1, SIZE, SIZE), dtype=np.uint8)
     classify = partial(Draft, ModelRef("steel", "1"), ModelKind.CLASSIFIER, teller, SIZE, CLASSES, 1.0, 0.5)
-    steel = write_model(classify(extras=(DESCRIPTOR, MAP), calibration=tiles), folder, None)
+    steel = write_model(classify(extras=(DESCRIPTOR, MAP), calibration=tiles), folder, None, fp32=folder)
     trunk = trunk_of(onnx.load(str(steel / "model.onnx")))
     write_model(
         Draft(ModelRef("texture", "1"), ModelKind.ANOMALY, Head().eval(), SIZE, (), None, 1.0, trunk=trunk),
@@ -130,3 +131,11 @@ def test_a_model_without_descriptors_has_no_trunk_and_says_none(tmp_path: Path) 
     assert manifest["descriptor"] is manifest["map"] is None
     with pytest.raises(ModelInvalid, match=r"output 'descriptor' to cut its graph at, got \['score'\]"):
         trunk_of(onnx.load(str(path / "model.onnx")))
+
+
+def test_what_was_quantised_is_kept_as_it_was_where_one_asks_for_it(models: Path) -> None:
+    before = fp32_of(models, ModelRef("steel", "1"))
+    assert before is not None
+    assert not is_int8(before)
+    assert is_int8(onnx.load(str(models / "steel" / "1" / "model.onnx")))
+    assert fp32_of(models, ModelRef("texture", "1")) is None
