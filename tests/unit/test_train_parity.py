@@ -9,10 +9,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from stripwatch_train.classifier import SteelNet  # noqa: E402  only where there is torch
-from stripwatch_train.graph import scorer, tile_graph  # noqa: E402
+from stripwatch.models.manifest import DESCRIPTOR  # noqa: E402  only where there is torch
+from stripwatch_train.classifier import SteelNet  # noqa: E402
+from stripwatch_train.graph import exported, scorer, tile_graph  # noqa: E402
 from stripwatch_train.mobilenet import MobileNetV2  # noqa: E402
 from stripwatch_train.parity import difference, filled, through  # noqa: E402
+from stripwatch_train.study.mixture import fit  # noqa: E402
 from stripwatch_train.study.parity_page import tell  # noqa: E402
 from stripwatch_train.study.plots import Plots  # noqa: E402
 
@@ -46,6 +48,16 @@ def test_torch_with_the_weights_of_a_graph_says_what_the_graph_says() -> None:
     assert net is not None
     assert difference(through(net, tiles), scorer(graph)(tiles))["largest"] < 1e-5
     assert filled(torch.nn.Linear(3, 2), graph) is None
+
+
+def test_a_mixture_gives_the_same_likelihood_on_openvino() -> None:
+    """Written as a sum, it was off by more than the likelihood itself."""
+    pytest.importorskip("openvino")
+    latents = np.random.default_rng(0).normal(size=(300, 80)).astype(np.float32)
+    net = fit(latents, [str(row) for row in range(len(latents))], 0).eval()
+    graph = exported(net, torch.zeros(2, 80), DESCRIPTOR, ("score",))
+    given, wanted = scorer(graph, engine="openvino")(3 * latents[:8]), scorer(graph)(3 * latents[:8])
+    assert difference(given, wanted)["largest"] < 1e-4
 
 
 def test_the_page_has_a_row_for_each_route_and_says_what_is_left_out(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -49,7 +49,9 @@ class Mixture(nn.Module):
     def forward(self, latents: Tensor) -> Tensor:
         z = (latents - self.mean) @ self.project  # (N, 64)
         y = (z[:, None] - self.centres) * self.roots  # (N, K, 64)
-        logs = self.offsets - (y * y).sum(2) / 2  # (N, K)
+        # A product, for OpenVINO (2026.4) is far off where a sum over the last axis meets one constant a row.
+        halves = y.new_full((y.shape[2], 1), 0.5)
+        logs = self.offsets - ((y * y) @ halves)[:, :, 0]  # (N, K)
         # Log of the sum of exponentials, written out: far from healthy steel every exponential alone is nought.
         highest = logs.amax(1, keepdim=True)
         likelihood: Tensor = highest[:, 0] + torch.log(torch.exp(logs - highest).sum(1))
