@@ -9,12 +9,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from stripwatch.models.manifest import DESCRIPTOR  # noqa: E402  only where there is torch
+from sklearn.decomposition import PCA  # noqa: E402  only where there is torch
+from sklearn.mixture import GaussianMixture  # noqa: E402
+
+from stripwatch.models.manifest import DESCRIPTOR  # noqa: E402
 from stripwatch_train.classifier import SteelNet  # noqa: E402
 from stripwatch_train.graph import exported, scorer, tile_graph  # noqa: E402
 from stripwatch_train.mobilenet import MobileNetV2  # noqa: E402
 from stripwatch_train.parity import difference, filled, through  # noqa: E402
-from stripwatch_train.study.mixture import fit  # noqa: E402
+from stripwatch_train.study.mixture import Mixture  # noqa: E402
 from stripwatch_train.study.parity_page import tell  # noqa: E402
 from stripwatch_train.study.plots import Plots  # noqa: E402
 
@@ -54,7 +57,8 @@ def test_a_mixture_gives_the_same_likelihood_on_openvino() -> None:
     """Written as a sum, it was off by more than the likelihood itself."""
     pytest.importorskip("openvino")
     latents = np.random.default_rng(0).normal(size=(300, 80)).astype(np.float32)
-    net = fit(latents, [str(row) for row in range(len(latents))], 0).eval()
+    pca = PCA(64, whiten=True, svd_solver="full").fit(latents)
+    net = Mixture(pca, GaussianMixture(4, covariance_type="diag", random_state=0).fit(pca.transform(latents))).eval()
     graph = exported(net, torch.zeros(2, 80), DESCRIPTOR, ("score",))
     given, wanted = scorer(graph, engine="openvino")(3 * latents[:8]), scorer(graph)(3 * latents[:8])
     assert difference(given, wanted)["largest"] < 1e-4
