@@ -72,7 +72,11 @@ CONDITIONS: dict[str, Disturb] = {
 
 
 def disturbed(images: Image, condition: str, seed: int = 0) -> Image:
-    """(N, H, W) under one of CONDITIONS; each image has its own generator, so that a subset gives the same pixels."""
+    """(N, H, W) under one of CONDITIONS.
+
+    What is drawn hangs on the seed and on an image's place in the stack: the first few alone give the same pixels, an
+    image that has moved gives others where the condition draws.
+    """
     disturb = CONDITIONS[condition]
     views = [
         rounded(disturb(image.astype(np.float32), np.random.default_rng((seed, number))))

@@ -75,6 +75,8 @@ def fit(descriptors: Matrix, *, measures: tuple[bool, ...] = (True, False), trim
         raise BadInput(f"healthy descriptors: expected at least {_LEAST}, got {len(descriptors)}")
     x = logged(descriptors)
     kept = x[~strays(x)] if trim else x
+    if len(kept) < 2 * NEAREST:  # each half of them is the bank of the other
+        raise BadInput(f"healthy descriptors: expected at least {2 * NEAREST} alike, got {len(kept)} of {len(x)}")
     return Healthy(tuple(_measure(kept, whitened) for whitened in measures), len(x) - len(kept))
 
 
