@@ -7,7 +7,7 @@ TESTS ?= tests
 WEIGHTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper-recipe bench docs lock clean system
+.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench docs lock clean system
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ manifests: $(VENV)/.dev ## Validates the compose file and the Kubernetes base
 
 train: $(VENV)/.dev ## Trains the shipped models again; WEIGHTS=file.npz instead of the hub
 	$(BIN)/python -m stripwatch_train defaults $(if $(WEIGHTS),--weights '$(WEIGHTS)')
+
+paper: $(VENV)/.dev ## The study: the paper's five rows and what lies past them; writes docs/paper.md, resumes
+	$(BIN)/python -m stripwatch_train study $(if $(WEIGHTS),--weights '$(WEIGHTS)')
 
 paper-recipe: $(VENV)/.dev ## The paper's classifier over five seeds; WEIGHTS=file.npz instead of the hub
 	$(BIN)/python -m stripwatch_train paper $(if $(WEIGHTS),--weights '$(WEIGHTS)')

@@ -14,18 +14,15 @@ import typer
 from rich.console import Console
 
 from stripwatch.errors import StripwatchError
-from stripwatch_train import card, paper_report, parity, report, results, shipped
+from stripwatch_train import paper_report, results, shipped
 from stripwatch_train.classifier import SteelNet
-from stripwatch_train.distil import Student
-from stripwatch_train.evaluate import THRESHOLDS
-from stripwatch_train.export import session, sha256, write_model
+from stripwatch_train.export import write_model
 from stripwatch_train.features import pooled
 from stripwatch_train.mobilenet import MobileNetV2, pretrained
 from stripwatch_train.neu import Neu
-from stripwatch_train.paper import train_head
 from stripwatch_train.places import WEIGHTS_FILE, Places, default_data
-from stripwatch_train.split import stratified
 from stripwatch_train.stocks import Stocks, load_stocks
+from stripwatch_train.study import shipped_stage
 from stripwatch_train.study.page import write_page
 from stripwatch_train.study.stage import missing, run
 from stripwatch_train.study.stages import stages
@@ -35,7 +32,7 @@ app = typer.Typer(help="Trains, exports and measures stripwatch's models.", no_a
 Data = Annotated[Path | None, typer.Option(help="Data folder; else STRIPWATCH_DATA, else ../shared/data.")]
 Weights = Annotated[Path | None, typer.Option(help="ImageNet weights (.npz); else the data folder's, else the hub.")]
 Stages = Annotated[list[str] | None, typer.Argument(help="Stages to run again; none: those that have no figures yet.")]
-Resume = Annotated[bool, typer.Option(help="Go on from the first stage's checkpoint in var/train.")]
+Resume = Annotated[bool, typer.Option(help="Go on after the last stage whose checkpoint is in var/train.")]
 PAPER_SEED = 0
 
 
@@ -57,6 +54,10 @@ class Bench:
     @property
     def stocks(self) -> Stocks:
         return load_stocks(self.places, self.neu)
+
+    @property
+    def study(self) -> Study:
+        return Study(self.places, self.neu, self.backbone)
 
     @property
     def provenance(self) -> dict[str, object]:
@@ -88,99 +89,32 @@ def study(
     """The study behind docs/paper.md: every stage that has no figures yet, then the page."""
     chosen, all_stages = stages(names or ()), stages()
     bench = Bench.open(data, weights)
-    given = Study(bench.places, bench.neu, bench.backbone)
+    given = bench.study
     for stage in chosen if names else missing(given, all_stages):
         run(given, stage)
     Console().print(f"page: {write_page(given, all_stages)}")
 
 
 @app.command()
-def backbone(data: Data = None, weights: Weights = None) -> None:
-    """Distil the anomaly scorer's backbone, without labels."""
-    bench = Bench.open(data, weights)
-    shipped.build_student(bench.places, bench.backbone, bench.stocks)
-
-
-@app.command()
-def classifier(data: Data = None, weights: Weights = None, resume: Resume = False) -> None:
-    """Train and export `steel`."""
-    _steel(Bench.open(data, weights), resume)
-
-
-@app.command()
-def anomaly(data: Data = None, weights: Weights = None) -> None:
-    """Fit and export `texture` on the distilled backbone."""
-    _texture(Bench.open(data, weights))
-
-
-@app.command()
 def defaults(data: Data = None, weights: Weights = None, resume: Resume = False) -> None:
-    """Everything that ships, end to end: train, export, measure, write the cards, check parity."""
+    """Everything that ships, end to end: train, export, measure, write the cards."""
     bench = Bench.open(data, weights)
-    shipped.build_student(bench.places, bench.backbone, bench.stocks)
-    _texture(bench)
-    _steel(bench, resume)
-    _evaluate(bench)
-    _parity(bench)
+    shipped.build(bench.places, bench.backbone, bench.stocks, resume)
+    _export(bench)
+    run(bench.study, shipped_stage.STAGE)
 
 
 @app.command()
-def evaluate(data: Data = None, weights: Weights = None) -> None:
-    """Measure the shipped models on held-out images and unseen strips; write figures and cards."""
-    _evaluate(Bench.open(data, weights))
+def export(data: Data = None, weights: Weights = None) -> None:
+    """Write the shipped models again from the last training's checkpoints."""
+    _export(Bench.open(data, weights))
 
 
-@app.command(name="parity")
-def parity_command(data: Data = None, weights: Weights = None) -> None:
-    """Compare the exported graphs with torch over all 1,800 images."""
-    _parity(Bench.open(data, weights))
-
-
-def _steel(bench: Bench, resume: bool) -> None:
-    net = shipped.build_steel(bench.places, bench.backbone, bench.stocks, resume)
-    write_model(shipped.steel_draft(net, bench.provenance), bench.places.models, bench.backbone)
-
-
-def _texture(bench: Bench) -> None:
-    student = Student(bench.backbone)
-    shipped.kept(student, bench.places.cache / "student.pt")
-    net = shipped.build_texture(bench.places, student, bench.stocks)
-    write_model(shipped.texture_draft(net, bench.provenance), bench.places.models, bench.backbone)
-
-
-def _evaluate(bench: Bench) -> None:
-    models, at = bench.places.models, THRESHOLDS.index(shipped.CONFIDENCE)
-    figures = report.measure(models, bench.stocks)
-    hashes = {str(ref): sha256(models / str(ref) / "model.onnx") for ref in (shipped.STEEL, shipped.TEXTURE)}
-    results.write_results(
-        bench.places.results / "models.json",
-        bench.neu.sha256,
-        {"models": hashes, "summary": report.short(figures, at), **figures},
-    )
-    (bench.places.results / "models_confusion.csv").write_text(report.confusion_csv(figures))
-    card.write_cards(models, figures, bench.neu.sha256, at)
-    Console().print(report.short(figures, at))
-
-
-def _parity(bench: Bench) -> None:
-    neu, places = bench.neu, bench.places
-    features = pooled(bench.backbone, neu.images, places.cache, neu.sha256)
-    trial = train_head(features, neu.labels, *stratified(neu.labels, PAPER_SEED), PAPER_SEED)
-    steel = SteelNet(bench.backbone)
-    shipped.kept(steel, places.cache / "steel.pt")
-    drafts = (
-        (paper_report.draft(neu, bench.backbone, trial, ""), places.local_models),
-        (shipped.steel_draft(steel, {}), places.models),
-        (shipped.texture_draft(shipped.kept_texture(places, bench.backbone), {}), places.models),
-    )
-    compared = {
-        str(draft.ref): parity.compare(
-            draft.net, session(models / str(draft.ref)), neu.images, draft.size, f"parity {draft.ref}"
-        )
-        for draft, models in drafts
-    }
-    results.write_results(places.results / "parity.json", neu.sha256, {"models": compared})
-    Console().print(compared)
+def _export(bench: Bench) -> None:
+    for pair in shipped.PAIRS:
+        net = SteelNet(bench.backbone)
+        shipped.kept(net, shipped.checkpoint(bench.places, pair))
+        shipped.write_pair(bench.places, net, bench.stocks, pair, bench.backbone, bench.provenance)
 
 
 def main() -> None:

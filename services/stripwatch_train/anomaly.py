@@ -1,6 +1,7 @@
-"""The anomaly scorer: how far a tile's texture statistics lie from those of healthy steel.
+"""The shipped anomaly scorer: how far a tile's texture statistics lie from those of healthy steel.
 
-Image-wise on purpose: patch by patch, crazing looks more normal than healthy steel does (SCIENCE.md, trial 3).
+Image-wise on purpose: patch by patch, crazing looks more normal than healthy steel does (docs/paper.md). Thousands of
+healthy tiles are known here, so centres stand for them where the study keeps every neighbour.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
 
 from stripwatch.errors import BadInput
-from stripwatch_train.distil import Student
+from stripwatch_train.neighbours import deviations, logged
 
 Matrix = npt.NDArray[np.float32]
 
@@ -37,7 +38,7 @@ class Healthy:
 
     def distances(self, descriptors: Matrix) -> Matrix:
         """(N,) Mahalanobis distance to the nearest centre, per dimension: near 1 for healthy steel."""
-        z = descriptors @ self.whiten
+        z = logged(descriptors) @ self.whiten
         squared = ((z[:, None, :] - self.centres[None]) ** 2).mean(2)
         return np.asarray(np.sqrt(squared.min(1)), dtype=np.float32)
 
@@ -51,8 +52,9 @@ def fit(descriptors: Matrix, kinds: int = KINDS_OF_STEEL, seed: int = 0) -> Heal
 
 
 def _fit(descriptors: Matrix, kinds: int, seed: int) -> Healthy:
-    clusters = KMeans(kinds, n_init=2, random_state=seed).fit(descriptors)
-    around = descriptors - clusters.cluster_centers_[clusters.labels_]
+    x = logged(descriptors)
+    clusters = KMeans(kinds, n_init=2, random_state=seed).fit(x)
+    around = x - clusters.cluster_centers_[clusters.labels_]
     covariance = LedoitWolf(assume_centered=True).fit(around).covariance_
     values, vectors = np.linalg.eigh(covariance)
     whiten = (vectors / np.sqrt(values)).astype(np.float32)
@@ -64,21 +66,25 @@ def threshold(healthy: Healthy, unseen: Matrix) -> float:
     return MARGIN * float(np.percentile(healthy.distances(unseen), PERCENTILE))
 
 
-class TextureNet(nn.Module):
-    """(N, 1, S, S) uint8 tiles to (N,) scores; 1.0 is the calibrated threshold."""
+class TextureHead(nn.Module):
+    """(N, 432) descriptors to (N,) scores; 1.0 is the calibrated threshold."""
 
+    spread: Tensor
     whiten: Tensor
     centres: Tensor
     limit: Tensor
 
-    def __init__(self, student: Student, healthy: Healthy, limit: float) -> None:
+    def __init__(self, healthy: Healthy, limit: float) -> None:
         super().__init__()
-        self.student = student
+        spread = np.zeros(len(healthy.whiten), dtype=np.bool_)
+        spread[deviations(len(spread))] = True
+        self.register_buffer("spread", torch.from_numpy(spread))
         self.register_buffer("whiten", torch.from_numpy(healthy.whiten))
         self.register_buffer("centres", torch.from_numpy(healthy.centres))
         self.register_buffer("limit", torch.tensor(limit))
 
-    def forward(self, tiles: Tensor) -> Tensor:
-        z = self.student(tiles) @ self.whiten  # (N, 432)
+    def forward(self, descriptors: Tensor) -> Tensor:
+        x = torch.where(self.spread, torch.log(torch.clamp(descriptors, min=1e-6)), descriptors)
+        z = x @ self.whiten  # (N, 432)
         squared = ((z[:, None, :] - self.centres[None]) ** 2).mean(2)  # (N, k)
         return torch.sqrt(squared.amin(1)) / self.limit

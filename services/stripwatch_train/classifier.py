@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from stripwatch.pixels import Image
 from stripwatch_train.batches import CLASSES, Labels, Stock, batches
-from stripwatch_train.descriptor import DESCRIPTOR, PEAKS, Truncated
+from stripwatch_train.descriptor import DESCRIPTOR, PEAKS, Truncated, described
 from stripwatch_train.mobilenet import MobileNetV2, channels_last
 
 HIDDEN = 96
@@ -58,6 +58,22 @@ class SteelNet(nn.Module):
 
     def forward(self, tiles: Tensor) -> Tensor:
         return torch.softmax(self.logits(tiles) / self.temperature, 1)
+
+
+class ServedSteel(nn.Module):
+    """What is served: (N, 7) probabilities, the (N, 432) descriptor, and with `where` a (N, 20, 20) map."""
+
+    def __init__(self, net: SteelNet, where: nn.Module | None) -> None:
+        super().__init__()
+        self.net, self.where = net, where
+
+    def forward(self, tiles: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.net.trunk.outputs(tiles)
+        statistics, peaks = described(outputs)
+        probabilities = torch.softmax(self.net.answer(statistics, peaks) / self.net.temperature, 1)
+        if self.where is None:
+            return probabilities, statistics
+        return probabilities, statistics, self.where(outputs, probabilities)
 
 
 FIRST = Schedule()

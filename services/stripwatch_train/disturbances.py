@@ -25,7 +25,8 @@ def exposed(view: Plane, rng: np.random.Generator, factor: float) -> Plane:
 
 
 def uneven(view: Plane, rng: np.random.Generator, depth: float) -> Plane:
-    """Light that falls off linearly in a random direction: times 1 + depth at one border, 1 - depth at the other."""
+    """Light that falls off linearly in a random direction: times 1 + depth at one border, 1 - depth at the
+    other where it falls along an axis, 1.4 times as deep into the corners on a diagonal."""
     angle = rng.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[-1 : 1 : complex(0, view.shape[0]), -1 : 1 : complex(0, view.shape[1])]
     slope = (np.cos(angle) * columns + np.sin(angle) * rows).astype(np.float32)

@@ -14,7 +14,7 @@ from stripwatch.domain.defect import NEU_CLASSES
 from stripwatch.pixels import Image
 from stripwatch_train.batches import Labels
 from stripwatch_train.classifier import SteelNet, logits_of
-from stripwatch_train.distil import at_size
+from stripwatch_train.evaluate import shrunk
 from stripwatch_train.pools import clean_tile, flaw, simulator_hash
 
 CLEAN_SEEDS = (10_000, 24_000)
@@ -22,6 +22,8 @@ SECOND_CLEAN_SEEDS = (40_000, 12_000)
 THIRD_CLEAN_SEEDS = (70_000, 16_000)
 FLAW_SEEDS = (200_000, 4_000)
 SECOND_FLAW_SEEDS = (300_000, 8_000)
+FOURTH_CLEAN_SEEDS = (400_000, 6_000)
+THIRD_FLAW_SEEDS = (420_000, 3_000)
 """First simulator seed and how many are looked at."""
 KEEP_CLEAN = 1500
 KEEP_FLAWS = 800
@@ -69,7 +71,7 @@ def hardest(
     for start in track(starts, description=f"hard {what}"):
         batch = list(range(start, min(start + 64, sum(seeds))))
         with torch.autocast("cpu", torch.bfloat16):
-            logits = logits_of(net, at_size(np.stack([tile(seed) for seed in batch]), size).numpy())
+            logits = logits_of(net, shrunk(np.stack([tile(seed) for seed in batch]), size))
         sure = torch.softmax(logits.float(), 1).numpy()
         for row, seed in zip(sure, batch, strict=True):
             heapq.heappush(worst, (-float(row[truth(seed)]), seed))

@@ -2,7 +2,8 @@
 
 Fitted to healthy descriptors alone. One distance is whitened (correlated numbers count once: it sees what breaks the
 pattern), the other is not (it sees what is weaker or stronger in everything, such as crazing). Each is told in standard
-deviations of what healthy steel that was not fitted gives, and the larger one counts.
+deviations of what one half of the healthy examples gives as the other half sees it, and the larger one counts. With few
+examples the two scales are only roughly alike, since a half is shrunk more than the whole.
 """
 
 from __future__ import annotations

@@ -1,39 +1,41 @@
-"""The shipped models' figures: measured, written to `benchmarks/results/models.json`, and told in each card."""
+"""The shipped models' figures, by the graphs that are served; told in each card and on the page."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from stripwatch_train.batches import CLASSES
-from stripwatch_train.evaluate import THRESHOLDS, Judge, auroc, confusion, tally
+from stripwatch_train.disturbances import CONDITIONS, disturbed
+from stripwatch_train.evaluate import THRESHOLDS, Judge, Scores, auroc, confusion, tally
 from stripwatch_train.export import session
+from stripwatch_train.neu import Neu
 from stripwatch_train.pools import EVALUATION_SEED, quilted, simulated_clean
-from stripwatch_train.shipped import STEEL, TEXTURE
+from stripwatch_train.shipped import Pair
+from stripwatch_train.split import Rows
 from stripwatch_train.stocks import QUILTS_EACH, Stocks
 from stripwatch_train.strips import off_grid, on_grid, simulated
+from stripwatch_train.study.intervals import calibration_error
 
 STRIPS = 100
 _FLAWED_SEED, _CLEAN_SEED, _GROUND_SEED = EVALUATION_SEED + 40_000, EVALUATION_SEED + 50_000, EVALUATION_SEED + 20_000
 
 
-def load_judge(models: Path) -> Judge:
-    """Both shipped models through ONNX Runtime."""
-    steel, texture = models / str(STEEL), models / str(TEXTURE)
-    return Judge(session(steel), _size(steel), session(texture), _size(texture))
+def load_judge(models: Path, pair: Pair) -> Judge:
+    """Both models of a profile through ONNX Runtime."""
+    classifier, scorer = models / str(pair.classifier), models / str(pair.scorer)
+    return Judge(session(classifier), pair.size, session(scorer), pair.size)
 
 
-def measure(models: Path, stocks: Stocks) -> dict[str, Any]:
-    """All figures that `models.json` holds, by the exported graphs."""
-    neu, held, judge = stocks.neu, stocks.heldout, load_judge(models)
+def measure(models: Path, stocks: Stocks, pair: Pair) -> dict[str, Any]:
+    """All figures of one profile."""
+    neu, held, judge = stocks.neu, stocks.heldout, load_judge(models, pair)
     cache = neu.places.cache
     real, _ = quilted(cache, neu, held, QUILTS_EACH)
     drawn = simulated_clean(cache, len(held), _GROUND_SEED)
-    accuracy, matrix = confusion(judge, neu.images[held], neu.labels[held] + 1)
-    defect_scores = judge.judge(neu.images[held])[1]
+    images, truth = neu.images[held], neu.labels[held] + 1
+    accuracy, matrix = confusion(judge, images, truth)
+    clear, defect_scores = judge.judge(images)
     p, scores = judge.judge(real)
     false_real = [round(float(((p.argmax(1) > 0) & (p.max(1) >= t)).mean()), 5) for t in THRESHOLDS]
     drawn_scores = judge.judge(drawn)[1]
@@ -41,7 +43,17 @@ def measure(models: Path, stocks: Stocks) -> dict[str, Any]:
     clean = (simulated(_CLEAN_SEED + at, 0) for at in range(STRIPS))
     return {
         "classes": list(CLASSES),
-        "heldout_images": {"count": len(held), "accuracy": round(accuracy, 5), "confusion": matrix},
+        "heldout_images": {
+            "count": len(held),
+            "accuracy": round(accuracy, 5),
+            "confusion": matrix,
+            "missed": _missed(neu, held, clear),
+            "calibration_error": round(calibration_error(clear, truth), 5),
+            "disturbed": {
+                name: round(float((judge.judge(disturbed(images, name))[0].argmax(1) == truth).mean()), 5)
+                for name in CONDITIONS
+            },
+        },
         "heldout_healthy_quilted": {
             "tiles": len(real),
             "thresholds": list(THRESHOLDS),
@@ -79,13 +91,15 @@ def short(figures: dict[str, Any], at: int) -> dict[str, Any]:
     }
 
 
-def confusion_csv(figures: dict[str, Any]) -> str:
-    """The held-out confusion matrix as CSV: rows are the truth."""
-    rows = [",".join(["truth", *CLASSES])]
-    matrix = np.asarray(figures["heldout_images"]["confusion"])
-    rows += [",".join([name, *map(str, row)]) for name, row in zip(CLASSES, matrix, strict=True)]
-    return "\n".join(rows) + "\n"
-
-
-def _size(folder: Path) -> int:
-    return int(json.loads((folder / "manifest.json").read_text())["input"]["size"])
+def _missed(neu: Neu, held: Rows, probabilities: Scores) -> list[dict[str, Any]]:
+    """Held-out images that get another class, and how sure the answer is."""
+    answers = probabilities.argmax(1)
+    return [
+        {
+            "image": neu.names[row],
+            "answer": CLASSES[answers[at]],
+            "probability": round(float(probabilities[at].max()), 4),
+        }
+        for at, row in enumerate(held)
+        if answers[at] != neu.labels[row] + 1
+    ]

@@ -35,7 +35,7 @@ class Schedule:
     """How long and how fast; `rough` is the share of disturbed tiles, `remember` the weight of the second loss."""
 
     size: int = 160
-    steps: int = 360
+    steps: int = 320
     batch: int = 64
     rate: float = 4e-4
     backbone_share: float = 0.5
@@ -43,6 +43,12 @@ class Schedule:
     remember: float = 0.5
     teacher_size: int = 128
     seed: int = 5
+
+
+FIFTH = Schedule()
+SIXTH = Schedule(steps=420, rate=5e-4, rough=0.5, seed=6)
+FAST = Schedule(size=64, steps=700, rate=8e-4, remember=0.2, teacher_size=64, seed=7)
+"""The accurate profile's last two stages, and the fast one's, which starts from them."""
 
 
 def views(stock: Stock, schedule: Schedule, count: int, seed: int) -> Iterator[tuple[Image, Labels]]:

@@ -34,7 +34,7 @@ for the worst class; {ours["few"]["overall"]["mean"]:.4f} with {f["few"]} health
 **How.** A tile is described by the mean and the deviation of the channels of `features[3], [6], [10], [13]` of the
 frozen network, at 128 and at 64 px: {2 * 432} numbers. Deviations enter by their logarithm. Healthy examples that lie
 too far from ten others are set aside. The score is the distance to the three nearest healthy examples, once whitened
-by a Ledoit-Wolf covariance and once not, each in deviations of what healthy examples give that were not fitted; the
+by a Ledoit-Wolf covariance and once not, each in deviations of what one half of the healthy examples gives as the other half sees it; the
 larger one counts. No label of a defect is used, and nothing was tuned by class. The choices were made on earlier
 trials with these same sets, so read small differences in the table as noise.
 

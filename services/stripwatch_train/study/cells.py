@@ -25,7 +25,7 @@ doi:10.1109/CVPR.2019.00956, does so for lines of text)."""
 MARGIN = SHRINK / (1 - 2 * SHRINK)
 """What brings a shrunk box back to its size, for `boxes_of`."""
 
-_WINDOWS = ((7, 7), (1, 9), (9, 1))
+WINDOWS = ((7, 7), (1, 9), (9, 1))
 _PENALTY = 0.03
 SQUARE = slice(216, 432)
 """Where in a cell's 864 numbers the means over the square window lie."""
@@ -40,10 +40,12 @@ def cells(outputs: Sequence[Tensor]) -> Tensor:
     side = middle.shape[-2:]
     wide = [F.interpolate(output, side, mode="bilinear") for output in coarse]
     x = torch.cat([F.avg_pool2d(fine, 2), middle, *wide], 1)  # (N, 216, S/8, S/8)
-    means = [
-        F.avg_pool2d(x, window, 1, (window[0] // 2, window[1] // 2), count_include_pad=False) for window in _WINDOWS
-    ]
-    return torch.cat([x, *means], 1)
+    return torch.cat([x, *(averaged(x, window) for window in WINDOWS)], 1)
+
+
+def averaged(x: Tensor, window: tuple[int, int]) -> Tensor:
+    """(N, C, H, W) means over a window (odd height, odd width) around each cell, of what lies inside the tile."""
+    return F.avg_pool2d(x, window, 1, (window[0] // 2, window[1] // 2), count_include_pad=False)
 
 
 def drawn(boxes: Boxes, shrink: float, side: int = 200) -> Map:

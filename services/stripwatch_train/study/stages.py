@@ -5,10 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stripwatch.errors import BadInput
-from stripwatch_train.study import anomaly_stage, boxes, classifier_stage, fewshot, openset, rows
+from stripwatch_train.study import (
+    anomaly_stage,
+    boxes,
+    classifier_stage,
+    fewshot,
+    openset,
+    parity_stage,
+    rows,
+    shipped_stage,
+)
 from stripwatch_train.study.stage import Stage
 
-STAGES = (rows.STAGE, anomaly_stage.STAGE, classifier_stage.STAGE, fewshot.STAGE, openset.STAGE, boxes.STAGE)
+STAGES = (
+    rows.STAGE,
+    anomaly_stage.STAGE,
+    classifier_stage.STAGE,
+    fewshot.STAGE,
+    openset.STAGE,
+    boxes.STAGE,
+    shipped_stage.STAGE,
+    parity_stage.STAGE,
+)
 
 
 def stages(names: Sequence[str] = ()) -> list[Stage]:
