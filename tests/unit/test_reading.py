@@ -10,7 +10,7 @@ from stripwatch.domain.result import TileScore
 from stripwatch.recipes import parse_recipe
 
 CLASSES = ("crazing", "healthy", "scratches")
-RECIPE = parse_recipe("""
+TEXT = """
 name: test
 version: "1"
 models: {classifier: steel, anomaly: texture}
@@ -19,7 +19,9 @@ healthy: [healthy]
 classes: {scratches: {confidence: 0.8}}
 other: {confidence: 0.6}
 anomaly: {threshold: 1.5, unknown_below: 0.6}
-""")
+"""
+RECIPE = parse_recipe(TEXT)
+USUAL = parse_recipe(TEXT.replace("unknown_below: 0.6", "unknown_below: 0.6, usual_below: 0.85"))
 
 
 def read(probabilities: tuple[int, ...], anomaly: int | None = None) -> Reading | None:
@@ -72,6 +74,17 @@ def test_an_anomalous_defect_of_no_sure_class_is_unknown_and_not_the_nearest_cla
 ) -> None:
     reading = read(probabilities, anomaly)
     assert (reading.label if reading else None) == label
+
+
+@pytest.mark.parametrize("probabilities", [SURE, TORN, HEALTHY])
+def test_steel_as_usual_as_healthy_is_no_defect_however_sure_the_classifier_is(probabilities: tuple[int, ...]) -> None:
+    def label(anomaly: int | None) -> str | None:
+        reading = read_tile(TileScore(Box(0, 0, 100, 100), probabilities, anomaly), CLASSES, USUAL)
+        return reading.label if reading else None
+
+    assert label(8_499) is None
+    assert label(8_500) == (None if probabilities == HEALTHY else "scratches")
+    assert label(None) == label(8_500)
 
 
 def test_an_unknown_kind_is_as_sure_as_the_tile_is_defective() -> None:

@@ -90,6 +90,7 @@ def test_every_problem_is_in_one_message() -> None:
         ("classes: {healthy: {confidence: 0.5}}", "classes.healthy"),
         ("classes: {anomaly: {confidence: 0.5}}", "classes.anomaly"),
         ("classes: {unknown: {confidence: 0.5}}", "classes.unknown: the rule for defects of unknown kind is the key"),
+        ("anomaly: {usual_below: 1.5}", "expected usual_below of at most threshold (1), got 1.5"),
         ("anomaly: {unknown_below: 1.5}", "anomaly.unknown_below: expected less than or equal to 1, got 1.5"),
         ("other: {review_per_m2: 2, reject_per_m2: 1}", "reject_per_m2: expected at least review_per_m2"),
         ("cutting: {tile_px: 100}", "stride_px: expected at most tile_px (100)"),

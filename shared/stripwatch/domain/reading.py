@@ -24,8 +24,11 @@ def read_tile(tile: TileScore, classes: tuple[str, ...], recipe: Recipe) -> Read
 
     How surely is the probability of all classes together that are not healthy: a tile that is torn between an inclusion
     and a scratch is a defect all the same. If it looks unusual besides, and no class holds enough of that probability,
-    it is of unknown kind and not of the nearest class.
+    it is of unknown kind and not of the nearest class. If it was scored and looks like any healthy
+    tile, it is no defect: streaks that pass for scratches are known to the anomaly scorer.
     """
+    if tile.anomaly is not None and tile.anomaly < recipe.anomaly.usual_below:
+        return None
     score = 0 if tile.anomaly is None else tile.anomaly
     anomalous = score >= recipe.anomaly.threshold
     probable = [

@@ -47,11 +47,13 @@ class AnomalyRule:
 
     `min_tiles` neighbouring tiles make a defect. A tile with that score that is surely defective, but whose most
     probable class holds less than `unknown_below` (units of QUANTUM) of the defect probability, is of unknown kind.
+    One that scores below `usual_below` looks too usual to be a defect, however sure the classifier is.
     """
 
     threshold: int = 10_000
     min_tiles: int = 1
     unknown_below: int = 0
+    usual_below: int = 0
     rule: ClassRule = field(default_factory=ClassRule)
 
 

@@ -43,6 +43,17 @@ class AnomalyLayout(_Consequence):
     unknown_below: float = Field(
         0.0, ge=0, le=1, description="Surely defective, but no class holds this part of it: class unknown; 0: never"
     )
+    usual_below: float = Field(
+        0.0, ge=0, le=1000, description="Score below which steel is too usual to be a defect of any class; 0: never"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> AnomalyLayout:
+        if self.usual_below > self.threshold:
+            raise ValueError(
+                f"expected usual_below of at most threshold ({self.threshold:g}), got {self.usual_below:g}"
+            )
+        return self
 
 
 class ModelsLayout(_Strict):

@@ -58,11 +58,12 @@ def _class_rule(layout: ClassLayout) -> ClassRule:
 
 
 def _anomaly_rule(layout: AnomalyLayout) -> AnomalyRule:
-    consequence = layout.model_dump(exclude={"threshold", "min_tiles", "unknown_below"})
+    consequence = layout.model_dump(exclude={"threshold", "min_tiles", "unknown_below", "usual_below"})
     return AnomalyRule(
         round(layout.threshold * UNITS),
         layout.min_tiles,
         round(layout.unknown_below * UNITS),
+        round(layout.usual_below * UNITS),
         ClassRule(**consequence),
     )
 
