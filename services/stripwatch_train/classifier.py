@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,22 +12,10 @@ from torch import Tensor, nn
 from stripwatch.pixels import Image
 from stripwatch_train.batches import CLASSES, Labels, Stock, batches
 from stripwatch_train.descriptor import DESCRIPTOR, PEAKS, Truncated, described
-from stripwatch_train.mobilenet import MobileNetV2, channels_last
+from stripwatch_train.mobilenet import MobileNetV2
+from stripwatch_train.training import Schedule, Training
 
 HIDDEN = 96
-_EMA = 0.995
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long and how fast a classifier is trained."""
-
-    size: int = 128
-    steps: int = 700
-    batch: int = 64
-    rate: float = 1e-3
-    backbone_share: float = 0.5
-    seed: int = 0
 
 
 class SteelNet(nn.Module):
@@ -84,38 +70,14 @@ FOURTH = Schedule(size=160, steps=360, rate=5e-4, seed=3)
 
 
 def train(net: SteelNet, stock: Stock, schedule: Schedule) -> SteelNet:
-    """Train end to end with AdamW, warm-up and a cosine; what comes back is the average over the last steps."""
-    torch.manual_seed(schedule.seed)
-    channels_last(net)
-    average = torch.optim.swa_utils.AveragedModel(
-        net,
-        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(_EMA),  # type: ignore[no-untyped-call]
-        use_buffers=True,
-    )
-    trunk = list(net.trunk.parameters())
-    rest = [p for name, p in net.named_parameters() if not name.startswith("trunk.")]
-    optimiser = torch.optim.AdamW(
-        [{"params": trunk, "lr": schedule.rate * schedule.backbone_share}, {"params": rest, "lr": schedule.rate}],
-        weight_decay=0.01,
-    )
-    pace = torch.optim.lr_scheduler.LambdaLR(
-        optimiser,
-        lambda step: min(1.0, (step + 1) / 50) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / schedule.steps))),
-    )
-    net.train()
+    """Train end to end, in place."""
+    training = Training(net, schedule)
     feed = batches(stock, schedule.steps, schedule.size, schedule.batch, schedule.seed)
     for x, y in track(feed, total=schedule.steps, description="classifier"):
         with torch.autocast("cpu", torch.bfloat16):
             logits = net.logits(torch.from_numpy(x))
-        loss = nn.functional.cross_entropy(logits.float(), torch.from_numpy(y), label_smoothing=0.02)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(net.parameters(), 2.0)
-        optimiser.step()
-        pace.step()
-        average.update_parameters(net)
-    net.load_state_dict(average.module.state_dict())
-    return net.eval()
+        training.step(nn.functional.cross_entropy(logits.float(), torch.from_numpy(y), label_smoothing=0.02))
+    return training.finish()
 
 
 @torch.inference_mode()

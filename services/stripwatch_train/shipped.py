@@ -25,7 +25,6 @@ from stripwatch_train.classifier import (
     FOURTH,
     SECOND,
     THIRD,
-    Schedule,
     ServedSteel,
     SteelNet,
     calibrate,
@@ -48,6 +47,7 @@ from stripwatch_train.mobilenet import MobileNetV2
 from stripwatch_train.places import Places
 from stripwatch_train.pools import simulated_clean
 from stripwatch_train.stocks import Stocks
+from stripwatch_train.training import Schedule
 from stripwatch_train.trunk import trunk_of
 from stripwatch_train.where import fit_where
 

@@ -8,7 +8,6 @@ does not care which matrix.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,31 +17,30 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from stripwatch.pixels import Image
+from stripwatch_train import training
 from stripwatch_train.batches import Labels, Stock, varied
 from stripwatch_train.classifier import SteelNet
 from stripwatch_train.descriptor import DESCRIPTOR, Truncated
 from stripwatch_train.mobilenet import MobileNetV2, channels_last
 from stripwatch_train.rough import roughened
+from stripwatch_train.training import Training
 
-_EMA = 0.995
-_WARM_UP = 40
 _MEASURED = 12
 """Batches from which the scale of the pretrained descriptor is taken."""
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long and how fast; `rough` is the share of disturbed tiles, `remember` the weight of the second loss."""
+class Schedule(training.Schedule):
+    """`rough` is the share of disturbed tiles, `remember` the weight of the second loss."""
 
     size: int = 160
     steps: int = 320
-    batch: int = 64
     rate: float = 4e-4
-    backbone_share: float = 0.5
+    warm_up: int = 40
+    seed: int = 5
     rough: float = 0.4
     remember: float = 0.5
     teacher_size: int = 128
-    seed: int = 5
 
 
 FIFTH = Schedule()
@@ -67,31 +65,13 @@ def views(stock: Stock, schedule: Schedule, count: int, seed: int) -> Iterator[t
 
 def train(net: SteelNet, backbone: MobileNetV2, stock: Stock, schedule: Schedule) -> SteelNet:
     """Train `net` on, in place; what comes back is the average over the last steps."""
-    torch.manual_seed(schedule.seed)
-    channels_last(net)
     teacher = _Teacher(backbone, schedule, views(stock, schedule, _MEASURED, schedule.seed + 1))
+    torch.manual_seed(schedule.seed)
     reader = nn.Linear(DESCRIPTOR, DESCRIPTOR)
     norm = nn.BatchNorm1d(DESCRIPTOR, affine=False)
-    average = torch.optim.swa_utils.AveragedModel(
-        net,
-        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(_EMA),  # type: ignore[no-untyped-call]
-        use_buffers=True,
-    )
-    trunk = list(net.trunk.parameters())
-    rest = [p for name, p in net.named_parameters() if not name.startswith("trunk.")]
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": trunk, "lr": schedule.rate * schedule.backbone_share},
-            {"params": rest, "lr": schedule.rate},
-            {"params": reader.parameters(), "lr": 5 * schedule.rate},
-        ],
-        weight_decay=0.01,
-    )
-    pace = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step, schedule.steps))
-    net.train()
-    for x, y in track(
-        views(stock, schedule, schedule.steps, schedule.seed), total=schedule.steps, description="one trunk"
-    ):
+    steps = Training(net, schedule, reader)
+    feed = views(stock, schedule, schedule.steps, schedule.seed)
+    for x, y in track(feed, total=schedule.steps, description="one trunk"):
         tiles = torch.from_numpy(x)
         told = teacher(tiles)
         with torch.autocast("cpu", torch.bfloat16):
@@ -100,15 +80,8 @@ def train(net: SteelNet, backbone: MobileNetV2, stock: Stock, schedule: Schedule
         logits = net.answer(statistics, peaks.float())
         classes = nn.functional.cross_entropy(logits, torch.from_numpy(y), label_smoothing=0.02)
         memory = nn.functional.smooth_l1_loss(reader(norm(statistics)), told)
-        loss = classes + schedule.remember * memory
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(net.parameters(), 2.0)
-        optimiser.step()
-        pace.step()
-        average.update_parameters(net)
-    net.load_state_dict(average.module.state_dict())
-    return net.eval()
+        steps.step(classes + schedule.remember * memory)
+    return steps.finish()
 
 
 class _Teacher:
@@ -130,7 +103,3 @@ class _Teacher:
         with torch.autocast("cpu", torch.bfloat16):
             told: Tensor = self._trunk(small)[0].float()
         return told
-
-
-def _pace(step: int, steps: int) -> float:
-    return min(1.0, (step + 1) / _WARM_UP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
