@@ -5,17 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from stripwatch.models.manifest import MAP
 from stripwatch_train.batches import CLASSES
 from stripwatch_train.disturbances import CONDITIONS, disturbed
-from stripwatch_train.evaluate import THRESHOLDS, Judge, Scores, auroc, confusion, tally
+from stripwatch_train.evaluate import THRESHOLDS, Judge, Scores, auroc, confusion, shrunk, tally
 from stripwatch_train.export import session
 from stripwatch_train.neu import Neu
 from stripwatch_train.pools import EVALUATION_SEED, quilted, simulated_clean
 from stripwatch_train.shipped import Pair
-from stripwatch_train.split import Rows
+from stripwatch_train.split import HELDOUT_SEED, Rows
 from stripwatch_train.stocks import QUILTS_EACH, Stocks
 from stripwatch_train.strips import off_grid, on_grid, simulated
+from stripwatch_train.study.box_truth import read_truth
+from stripwatch_train.study.box_ways import Sides
 from stripwatch_train.study.intervals import calibration_error
+from stripwatch_train.where import box_recall
 
 STRIPS = 100
 _FLAWED_SEED, _CLEAN_SEED, _GROUND_SEED = EVALUATION_SEED + 40_000, EVALUATION_SEED + 50_000, EVALUATION_SEED + 20_000
@@ -43,6 +47,7 @@ def measure(models: Path, stocks: Stocks, pair: Pair) -> dict[str, Any]:
     clean = (simulated(_CLEAN_SEED + at, 0) for at in range(STRIPS))
     return {
         "classes": list(CLASSES),
+        "boxes": _boxes(models, stocks, pair) if pair.has_map else None,
         "heldout_images": {
             "count": len(held),
             "accuracy": round(accuracy, 5),
@@ -89,6 +94,19 @@ def short(figures: dict[str, Any], at: int) -> dict[str, Any]:
         "anomaly_auroc": figures["anomaly_auroc"],
         "anomaly_clean_tiles_false": flawed["anomaly_false_tiles"] + clean["anomaly_false_tiles"],
     }
+
+
+def _boxes(models: Path, stocks: Stocks, pair: Pair) -> dict[str, Any]:
+    """How well boxes cut from the map fit those of NEU-DET on held-out images, by the class that is answered.
+
+    Where to cut is chosen on training images, whose maps the heads have fitted: a held-out map is a little fainter.
+    """
+    neu, folder = stocks.neu, models / str(pair.classifier)
+    tiles = shrunk(neu.images, pair.size)
+    maps = session(folder, output=MAP)(tiles)
+    predicted = session(folder)(tiles)[:, 1:].argmax(1)
+    sides = Sides.of(stocks.training, stocks.heldout, neu.labels, predicted, neu.groups, HELDOUT_SEED)
+    return box_recall(maps, read_truth(neu.places.notes / "_annotations_voc", neu.names).boxes, sides)
 
 
 def _missed(neu: Neu, held: Rows, probabilities: Scores) -> list[dict[str, Any]]:

@@ -70,9 +70,12 @@ class Pair:
     scorer: ModelRef
     size: int
     seed: int
+    has_map: bool = False
 
 
-ACCURATE = Pair("accurate", ModelRef("steel", "2"), ModelRef("texture", "2"), together.SIXTH.size, together.SIXTH.seed)
+ACCURATE = Pair(
+    "accurate", ModelRef("steel", "2"), ModelRef("texture", "2"), together.SIXTH.size, together.SIXTH.seed, True
+)
 FAST = Pair("fast", ModelRef("steel-fast", "1"), ModelRef("texture-fast", "1"), together.FAST.size, together.FAST.seed)
 PAIRS = (ACCURATE, FAST)
 
@@ -150,7 +153,7 @@ def write_pair(
 
 
 def _classifier(net: SteelNet, stocks: Stocks, pair: Pair, provenance: dict[str, Any]) -> Draft:
-    where = fit_where(net, stocks.neu, stocks.training) if pair is ACCURATE else None
+    where = fit_where(net, stocks.neu, stocks.training) if pair.has_map else None
     trained_on = "NEU (1,440 images, none of models/heldout.txt) whole and in mosaics, quilted healthy NEU, simulator"
     return Draft(
         pair.classifier,

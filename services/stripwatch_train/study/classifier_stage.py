@@ -21,6 +21,7 @@ from stripwatch_train.study.classifier_page import tell
 from stripwatch_train.study.frozen import columns
 from stripwatch_train.study.intervals import calibration_error, wilson
 from stripwatch_train.study.profiles import ACCURATE, PROFILES, ROUGH, Profile, macs
+from stripwatch_train.study.row_classifier import missed_sheet
 from stripwatch_train.study.stage import Stage
 from stripwatch_train.study.study import FIVE, SEEDS, Matrix, Study
 
@@ -46,6 +47,8 @@ ABLATED = {
 def measure(study: Study) -> dict[str, Any]:
     """Both profiles over all seeds, the ablations over five, the models of seed 0, and speed side by side."""
     profiles = {profile.name: _profile(study, profile) for profile in PROFILES}
+    missed = [miss for one in profiles.values() for split in SPLITS for miss in one[split]["missed"]]
+    missed_sheet(study.neu, missed, study.cache / "missed-classifier.png")
     accurate = profiles[ACCURATE.name]
     return {
         "classifier": {
