@@ -48,8 +48,8 @@ class, far below it; with unlabelled images the head reaches {_percent(one["head
 little of where the middle of its class is, and the middle is what a prototype needs; which images are alike is a
 better guide, and costs no label. Stages, size and whitening were chosen from one crop inside each training part:
 {_choices(f["choices"])}. The form of the graph (8 neighbours), and that a head is learned from it, come from trials
-inside the training parts of seeds 0 to 2, which hold validation images of the other seeds; the head and the size of 64 px
-were added after a first look at validation images (93.92 % with one crop).
+inside the training parts of seeds 0 to 2, which hold validation images of the other seeds; the head and the size
+of 64 px were added after a first look at validation images (93.92 % with one crop).
 
 **A class joins five that are known** with all their training images ({f["draws_joins"]} draws of each k, each class in
 turn, {f["size"]} px). The scatter inside the known classes, whose labels are there, now says which directions are
@@ -63,7 +63,8 @@ The mean of k crops is itself off by a kth of a class's scatter. Mahalanobis dis
 with that taken out finds the new class from the first crop on, but calls more of the others by its name; the cosine, in
 half-whitened directions, is careful with one crop and the better choice once there are several. Hardest from one crop
 by cosine is {_hardest(cosine["1"]["new_by_class"])}; from {shots[-1]} crops
-{_hardest(cosine[shots[-1]]["new_by_class"])}. The two ways were chosen on an inner split of the first seed's training part.
+{_hardest(cosine[shots[-1]]["new_by_class"])}. The two ways were chosen on an inner split of
+the first seed's training part.
 """
 
 
