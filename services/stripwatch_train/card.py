@@ -29,7 +29,8 @@ descriptor that `{other}` judges{map}.
 MobileNetV2 1.0 cut after `features[13]`, first convolution on one grey plane, BatchNorm folded away, every
 convolution trained further; mean and deviation over positions of stages 3, 6, 10, 13 (432 numbers) and the peaks of
 the last two (160) go to a two-layer head. {stages}
-Tiles: whole NEU images, mosaics of part NEU image and part healthy steel (labelled by what of the boxes and masks is in view, left out where that is unclear), simulated flaws, simulated
+Tiles: whole NEU images, mosaics of part NEU image and part healthy steel (labelled by what of the boxes and masks is in
+view, left out where that is unclear), simulated flaws, simulated
 healthy steel (seeds below 1,000,000), and healthy steel quilted from the defect-free parts of NEU's inclusion, patches
 and scratches images; from the fifth stage on, four to five in ten disturbed (exposure, uneven light, defocus, motion,
 noise, JPEG), and a second loss keeps the pretrained descriptor readable off the trunk. Then statically quantised:
@@ -48,7 +49,7 @@ Missed: {missed}.
 
 _STAGES = {
     "accurate": "First 700 steps of 64 tiles at 128 px,\nthen 480, 150 and 360 at 160 px with hard simulated tiles "
-    "added in three rounds, then 320 and 420 on tiles of which many were disturbed.",
+    "added in three rounds, then 320 and 420 on tiles\nof which many were disturbed.",
     "fast": "It starts from the accurate profile's weights and was trained on for 700 steps of 64 tiles at 64 px.",
 }
 
