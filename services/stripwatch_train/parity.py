@@ -7,28 +7,13 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from rich.progress import track
 from torch import nn
 
 from stripwatch.pixels import Image
-from stripwatch_train.evaluate import Score, shrunk
 from stripwatch_train.graph import Scores
 
 _INSIDE = "net."
 """In front of a classifier's names where more than its probabilities is served."""
-
-
-@torch.inference_mode()
-def compare(net: nn.Module, onnx: Score, images: Image, size: int, what: str, batch: int = 60) -> dict[str, Any]:
-    """Images with another argmax (probabilities) or another side of 1.0 (scores), and the largest difference."""
-    differing, largest = 0, 0.0
-    net.eval()
-    for start in track(range(0, len(images), batch), description=what):
-        tiles = shrunk(images[start : start + batch], size)
-        theirs, ours = through(net, tiles), onnx(tiles)
-        largest = max(largest, float(np.abs(theirs - ours).max()))
-        differing += int((answers(theirs) != answers(ours)).sum())
-    return {"images": len(images), "different_answer": differing, "largest_difference": largest}
 
 
 @torch.inference_mode()

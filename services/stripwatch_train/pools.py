@@ -1,4 +1,4 @@
-"""Pools of tiles that are made once and cached: simulated ones, healthy NEU, magnetic tiles.
+"""Pools of tiles that are made once and cached: simulated ones, and healthy NEU.
 
 Simulator seeds 0 to 999,999 are the trainer's; tests, demos and evaluations draw theirs from 1,000,000 on.
 """
@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 from rich.progress import track
 
@@ -21,7 +20,6 @@ from stripwatch.simulate.plan import StripPlan
 from stripwatch.simulate.texture import draw_texture
 from stripwatch_train.healthy import clear_places, flattened, quilt
 from stripwatch_train.neu import MASKED, SIZE, Neu
-from stripwatch_train.places import Places
 from stripwatch_train.split import Rows
 
 EVALUATION_SEED = 1_000_000
@@ -86,19 +84,6 @@ def quilted(cache: Path, neu: Neu, rows: Rows, each: int) -> tuple[Image, Rows]:
 
     tiles = _cached(cache, f"quilted-{key}-{each}", each * len(chosen), tile)
     return tiles, np.array([chosen[at % len(chosen)][0] for at in range(len(tiles))], dtype=np.int64)
-
-
-def magnetic(places: Places, limit: int = 952) -> Image:
-    """(n, 200, 200) middle squares of the magnetic-tile images without defect: other texture, no labels used."""
-    tiles: list[Image] = []
-    for file in sorted((places.magnetic / "MT_Free").glob("*.jpg"))[:limit]:
-        image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
-        if image is None:
-            continue
-        side = min(image.shape)
-        top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
-        tiles.append(np.asarray(cv2.resize(image[top : top + side, left : left + side], (SIZE, SIZE)), dtype=np.uint8))
-    return np.stack(tiles) if tiles else np.empty((0, SIZE, SIZE), dtype=np.uint8)
 
 
 def _cached(cache: Path, name: str, count: int, make: Callable[[int], Image]) -> Image:
