@@ -16,7 +16,7 @@ from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
 
 from stripwatch.errors import BadInput
-from stripwatch_train.neighbours import deviations, logged
+from stripwatch_train.neighbours import Logged, logged
 
 Matrix = npt.NDArray[np.float32]
 
@@ -69,22 +69,18 @@ def threshold(healthy: Healthy, unseen: Matrix) -> float:
 class TextureHead(nn.Module):
     """(N, 432) descriptors to (N,) scores; 1.0 is the calibrated threshold."""
 
-    spread: Tensor
     whiten: Tensor
     centres: Tensor
     limit: Tensor
 
     def __init__(self, healthy: Healthy, limit: float) -> None:
         super().__init__()
-        spread = np.zeros(len(healthy.whiten), dtype=np.bool_)
-        spread[deviations(len(spread))] = True
-        self.register_buffer("spread", torch.from_numpy(spread))
+        self.logged = Logged(len(healthy.whiten))
         self.register_buffer("whiten", torch.from_numpy(healthy.whiten))
         self.register_buffer("centres", torch.from_numpy(healthy.centres))
         self.register_buffer("limit", torch.tensor(limit))
 
     def forward(self, descriptors: Tensor) -> Tensor:
-        x = torch.where(self.spread, torch.log(torch.clamp(descriptors, min=1e-6)), descriptors)
-        z = x @ self.whiten  # (N, 432)
+        z = self.logged(descriptors) @ self.whiten  # (N, 432)
         squared = ((z[:, None, :] - self.centres[None]) ** 2).mean(2)  # (N, k)
         return torch.sqrt(squared.amin(1)) / self.limit

@@ -19,7 +19,7 @@ PEAKS = CHANNELS[-2] + CHANNELS[-1]
 
 GREY_MEAN = 255 * sum(IMAGENET_MEAN) / 3
 GREY_SCALE = 1 / (255 * sum(IMAGENET_STD) / 3)
-_EPSILON = 1e-4
+EPSILON = 1e-4
 
 
 class Truncated(nn.Module):
@@ -43,13 +43,7 @@ class Truncated(nn.Module):
     def outputs(self, tiles: Tensor) -> list[Tensor]:
         """(N, 1, S, S) grey 0 to 255 to what STAGES give: (N, 24, S/4, S/4), (N, 32, S/8, S/8), (N, 64 and 96, S/16,
         S/16)."""
-        x = (tiles.float() - GREY_MEAN) * GREY_SCALE
-        found: list[Tensor] = []
-        for number, layer in enumerate(self.features):
-            x = layer(x)
-            if number in STAGES:
-                found.append(x)
-        return found
+        return staged(self.features, (tiles.float() - GREY_MEAN) * GREY_SCALE)
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 1, S, S) grey 0 to 255 to (N, 432) mean and deviation of stages, and (N, 160) peaks of the last two."""
@@ -58,12 +52,23 @@ class Truncated(nn.Module):
 
 def described(outputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """What STAGES give to (N, 432) means and deviations over positions, and (N, 160) peaks of the last two."""
-    statistics: list[Tensor] = []
-    for x in outputs:
-        mean = x.mean((2, 3), keepdim=True)
-        spread = torch.sqrt(((x - mean) ** 2).mean((2, 3)) + _EPSILON)
-        statistics += [mean.flatten(1), spread]
-    return torch.cat(statistics, 1), torch.cat([x.amax((2, 3)) for x in outputs[-2:]], 1)
+    return torch.cat([statistics(x) for x in outputs], 1), torch.cat([x.amax((2, 3)) for x in outputs[-2:]], 1)
+
+
+def statistics(output: Tensor) -> Tensor:
+    """(N, C, H, W) to (N, 2C): each channel's mean, then each channel's standard deviation."""
+    mean = output.mean((2, 3), keepdim=True)
+    return torch.cat([mean.flatten(1), torch.sqrt(((output - mean) ** 2).mean((2, 3)) + EPSILON)], 1)
+
+
+def staged(features: nn.Sequential, x: Tensor) -> list[Tensor]:
+    """What STAGES give of a normalised input."""
+    outputs: list[Tensor] = []
+    for number, layer in enumerate(features):
+        x = layer(x)
+        if number in STAGES:
+            outputs.append(x)
+    return outputs
 
 
 def one_plane(conv: nn.Conv2d) -> nn.Conv2d:

@@ -134,15 +134,28 @@ def deviations(width: int) -> npt.NDArray[np.int64]:
     return np.concatenate([columns + start for start in range(0, width, at)])
 
 
+class Logged(nn.Module):
+    """`logged` for a graph: (N, k * 432) to the same."""
+
+    columns: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        columns = torch.zeros(width, dtype=torch.bool)
+        columns[torch.from_numpy(deviations(width))] = True
+        self.register_buffer("columns", columns)
+
+    def forward(self, descriptors: Tensor) -> Tensor:
+        return torch.where(self.columns, torch.log(torch.clamp(descriptors, min=1e-6)), descriptors)
+
+
 class NeighboursNet(nn.Module):
     """(N, D) descriptors to (N,) scores: `Healthy.scores` over a limit, so that 1.0 is the threshold."""
 
     def __init__(self, healthy: Healthy, limit: float) -> None:
         super().__init__()
         self.count = len(healthy.measures)
-        width = healthy.measures[0].mean.size
-        self.register_buffer("columns", torch.zeros(width, dtype=torch.bool))
-        self.get_buffer("columns")[torch.from_numpy(deviations(width))] = True
+        self.logged = Logged(healthy.measures[0].mean.size)
         self.register_buffer("limit", torch.tensor(limit))
         for number, measure in enumerate(healthy.measures):
             for name in ("mean", "turn", "bank"):
@@ -150,11 +163,9 @@ class NeighboursNet(nn.Module):
             self.register_buffer(f"scale{number}", torch.tensor([measure.middle, measure.spread]))
 
     def forward(self, descriptors: Tensor) -> Tensor:
-        logs = torch.log(torch.clamp(descriptors, min=1e-6))
-        x = torch.where(self.get_buffer("columns"), logs, descriptors)  # (N, D)
-        return torch.stack([self._deviations(x, number) for number in range(self.count)]).amax(0) / self.get_buffer(
-            "limit"
-        )
+        x = self.logged(descriptors)  # (N, D)
+        told = torch.stack([self._deviations(x, number) for number in range(self.count)])  # (measures, N)
+        return told.amax(0) / self.get_buffer("limit")
 
     def _deviations(self, x: Tensor, number: int) -> Tensor:
         bank, scale = self.get_buffer(f"bank{number}"), self.get_buffer(f"scale{number}")

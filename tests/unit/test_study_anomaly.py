@@ -12,13 +12,14 @@ torch = pytest.importorskip("torch")
 
 from stripwatch.errors import BadInput  # noqa: E402  only where there is torch
 from stripwatch_train import neighbours  # noqa: E402
+from stripwatch_train.descriptor import statistics  # noqa: E402
 from stripwatch_train.evaluate import auroc  # noqa: E402
 from stripwatch_train.mobilenet import MobileNetV2  # noqa: E402
 from stripwatch_train.neighbours import NeighboursNet, deviations, fit, logged, strays  # noqa: E402
 from stripwatch_train.neu import Neu  # noqa: E402
 from stripwatch_train.places import Places  # noqa: E402
 from stripwatch_train.study.anomaly_stage import summary  # noqa: E402
-from stripwatch_train.study.frozen import Frozen, columns, statistics  # noqa: E402
+from stripwatch_train.study.frozen import Frozen, columns  # noqa: E402
 from stripwatch_train.study.magnetic import DEFECTS, HEALTHY, Magnetic  # noqa: E402
 from stripwatch_train.study.patchwise import BANK, PatchBank, PatchGauss, PatchNet  # noqa: E402
 from stripwatch_train.study.study import Study  # noqa: E402

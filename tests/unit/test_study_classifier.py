@@ -53,12 +53,6 @@ def described(each: int, seed: int = 0, apart: float = 0.3, width: int = WIDTH) 
     return x.astype(np.float32), labels
 
 
-def spread_columns(width: int) -> Any:
-    columns = np.zeros(width, dtype=np.bool_)
-    columns[deviations(width)] = True
-    return columns
-
-
 def test_margins_are_those_of_scikit_learns_kernel_machine(head: Head) -> None:
     x, labels = described(30)
     machine = SVC(C=COST, gamma="scale", decision_function_shape="ovo")
@@ -143,7 +137,7 @@ def test_the_net_gives_the_probabilities_of_the_head(head: Head) -> None:
     x, labels = described(15, seed=1)
     for one in (head, head.calibrated(x, labels)):
         with torch.inference_mode():
-            given = HeadNet(one, spread_columns(WIDTH))(torch.from_numpy(x)).numpy()
+            given = HeadNet(one)(torch.from_numpy(x)).numpy()
         assert np.abs(given - one.probabilities(x)).max() < 1e-5
 
 

@@ -12,6 +12,7 @@ import torch
 from rich.progress import track
 
 from stripwatch.domain.defect import NEU_CLASSES
+from stripwatch_train.descriptor import statistics
 from stripwatch_train.split import grouped
 from stripwatch_train.study.box_match import Tally, areas, rates, tally
 from stripwatch_train.study.box_truth import Boxes, Truth, read_truth
@@ -28,7 +29,6 @@ from stripwatch_train.study.box_ways import (
 )
 from stripwatch_train.study.boxes_page import tell
 from stripwatch_train.study.cells import MARGIN, SHRINK, SIDE, SIZE, SQUARE, Cells, cells, drawn
-from stripwatch_train.study.frozen import statistics
 from stripwatch_train.study.outline import Map, boxes_of
 from stripwatch_train.study.stage import Stage
 from stripwatch_train.study.study import FIVE, Study, small

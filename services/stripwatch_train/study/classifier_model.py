@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from stripwatch.domain.defect import NEU_CLASSES
 from stripwatch.domain.model import ModelKind, ModelRef
 from stripwatch_train.export import Draft, session, write_model
-from stripwatch_train.neighbours import deviations
 from stripwatch_train.paper import PaperNet
 from stripwatch_train.results import command
 from stripwatch_train.study.frozen import Frozen
@@ -30,9 +29,7 @@ class ProfileNet(nn.Module):
     def __init__(self, frozen: Frozen, sizes: tuple[int, ...], head: Head) -> None:
         super().__init__()
         self.frozen, self.sizes = frozen, sizes
-        columns = np.zeros(head.mean.size, dtype=np.bool_)
-        columns[deviations(head.mean.size)] = True
-        self.head = HeadNet(head, columns)
+        self.head = HeadNet(head)
 
     def forward(self, tiles: Tensor) -> Tensor:
         described = [self.frozen(_at(tiles, size)) for size in self.sizes]

@@ -20,7 +20,7 @@ from stripwatch_train.study.classifier_model import export, speeds
 from stripwatch_train.study.classifier_page import tell
 from stripwatch_train.study.frozen import columns
 from stripwatch_train.study.intervals import calibration_error, wilson
-from stripwatch_train.study.profiles import ACCURATE, PROFILES, ROUGH, Profile, macs
+from stripwatch_train.study.profiles import ACCURATE, PROFILES, ROUGH, Profile, flipped, macs
 from stripwatch_train.study.row_classifier import missed_sheet
 from stripwatch_train.study.stage import Stage
 from stripwatch_train.study.study import FIVE, SEEDS, Matrix, Study
@@ -99,7 +99,7 @@ def _profile(study: Study, profile: Profile) -> dict[str, Any]:
 
 def _trial(study: Study, taught: Matrix, conditions: dict[str, Matrix], split: str, seed: int) -> _Trial:
     labels, groups = study.neu.labels, study.neu.groups
-    training, judged = stratified(labels, seed) if split == "random" else grouped(labels, groups, seed)
+    training, judged = _sides(study, split, seed)
     inner, aside = grouped(labels[training], [groups[row] for row in training], seed, _ASIDE)
     first = _fitted(taught, labels, training[inner])
     slope = first.calibrated(taught[0][training[aside]], labels[training[aside]]).slope
@@ -111,6 +111,11 @@ def _trial(study: Study, taught: Matrix, conditions: dict[str, Matrix], split: s
     return _Trial(
         trained.probabilities(taught[0][judged]), labels[judged], judged, shares, len(trained.support), trained
     )
+
+
+def _sides(study: Study, split: str, seed: int) -> tuple[Rows, Rows]:
+    labels = study.neu.labels
+    return stratified(labels, seed) if split == "random" else grouped(labels, study.neu.groups, seed)
 
 
 def _fitted(taught: Matrix, labels: head.Labels, rows: Rows) -> head.Head:
@@ -156,9 +161,11 @@ def _told(study: Study, trials: list[_Trial]) -> dict[str, Any]:
 def _ablations(study: Study) -> dict[str, dict[str, Any]]:
     """Standardised statistics, flips and logistic regression (C = 0.3), five seeds: which numbers carry the class."""
     found: dict[str, dict[str, Any]] = {}
+    flips = flipped(study.neu.images)
+    sizes = {size for size, _ in ABLATED.values()}
+    described = {size: np.stack([study.described(views, size) for views in flips]) for size in sizes}
     for name, (size, stages) in track(ABLATED.items(), description="ablations"):
-        flips = [np.ascontiguousarray(study.neu.images[:, ::rows, ::columns]) for rows, columns in FLIPS]
-        taught = np.stack([study.described(views, size) for views in flips])
+        taught = described[size]
         kept = columns(stages) if stages else _means()
         found[name] = {
             "numbers": len(kept),
@@ -173,8 +180,8 @@ def _means() -> head.Labels:
 
 
 def _linear(study: Study, taught: Matrix, split: str, seed: int) -> float:
-    labels, groups = study.neu.labels, study.neu.groups
-    training, judged = stratified(labels, seed) if split == "random" else grouped(labels, groups, seed)
+    labels = study.neu.labels
+    training, judged = _sides(study, split, seed)
     x = taught[:, training].reshape(-1, taught.shape[2])
     mean, spread = x.mean(0), x.std(0) + 1e-6
     line = LogisticRegression(C=0.3, max_iter=400).fit((x - mean) / spread, np.tile(labels[training], len(taught)))

@@ -9,10 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from stripwatch_train.descriptor import CHANNELS, STAGES
+from stripwatch_train.descriptor import CHANNELS, STAGES, staged, statistics
 from stripwatch_train.mobilenet import IMAGENET_MEAN, IMAGENET_STD, MobileNetV2, folded
-
-EPSILON = 1e-4
 
 
 class Frozen(nn.Module):
@@ -35,23 +33,11 @@ class Frozen(nn.Module):
     def maps(self, tiles: Tensor) -> list[Tensor]:
         """(N, 1, S, S) uint8 grey to the outputs of STAGES: (N, 24, S/4, S/4), (N, 32, S/8, S/8), (N, 64 and 96,
         S/16, S/16)."""
-        x = (tiles.float() - self.mean) * self.scale  # (N, 3, S, S)
-        outputs: list[Tensor] = []
-        for number, layer in enumerate(self.features):
-            x = layer(x)
-            if number in STAGES:
-                outputs.append(x)
-        return outputs
+        return staged(self.features, (tiles.float() - self.mean) * self.scale)  # of (N, 3, S, S)
 
     def forward(self, tiles: Tensor) -> Tensor:
         """(N, 1, S, S) uint8 grey to (N, 432): mean and deviation over positions, stage by stage."""
         return torch.cat([statistics(output) for output in self.maps(tiles)], 1)
-
-
-def statistics(output: Tensor) -> Tensor:
-    """(N, C, H, W) to (N, 2C): each channel's mean, then each channel's standard deviation."""
-    mean = output.mean((2, 3), keepdim=True)
-    return torch.cat([mean.flatten(1), torch.sqrt(((output - mean) ** 2).mean((2, 3)) + EPSILON)], 1)
 
 
 def columns(stages: Sequence[int]) -> npt.NDArray[np.int64]:

@@ -12,7 +12,7 @@ from sklearn.svm import SVC
 from torch import Tensor, nn
 
 from stripwatch.domain.defect import NEU_CLASSES
-from stripwatch_train.neighbours import Matrix, logged
+from stripwatch_train.neighbours import Logged, Matrix, logged
 
 Labels = npt.NDArray[np.int64]
 
@@ -87,8 +87,9 @@ def coupled(margins: Matrix, slope: float) -> Matrix:
 class HeadNet(nn.Module):
     """`Head.probabilities` for a graph: (N, D) descriptors to (N, 6)."""
 
-    def __init__(self, head: Head, spread_columns: npt.NDArray[np.bool_]) -> None:
+    def __init__(self, head: Head) -> None:
         super().__init__()
+        self.logged = Logged(head.mean.size)
         self.gamma, self.slope = head.gamma, head.slope
         signs = np.zeros((len(PAIRS), len(NEU_CLASSES)), dtype=np.float32)
         for row, pair in enumerate(PAIRS):
@@ -104,12 +105,10 @@ class HeadNet(nn.Module):
         }
         for name, array in arrays.items():
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)))
-        self.register_buffer("columns", torch.from_numpy(spread_columns))
 
     def forward(self, descriptors: Tensor) -> Tensor:
         get = self.get_buffer
-        x = torch.where(get("columns"), torch.log(torch.clamp(descriptors, min=1e-6)), descriptors)
-        z = (x - get("mean")) * get("scale")  # (N, D)
+        z = (self.logged(descriptors) - get("mean")) * get("scale")  # (N, D)
         support = get("support")
         squared = (z**2).sum(1, keepdim=True) + (support**2).sum(1)[None] - 2 * z @ support.T  # (N, n)
         margins = self.slope * (torch.exp(-self.gamma * squared) @ get("weights") + get("offsets"))  # (N, 15)

@@ -33,8 +33,8 @@ class Profile:
 
     def taught(self, study: Study) -> Matrix:
         """(4 + ROUGH, N, D): the flips of each image, then its disturbed views; the first is the image itself."""
-        flips = [np.ascontiguousarray(study.neu.images[:, ::rows, ::columns]) for rows, columns in FLIPS]
-        return np.stack([self.described(study, views) for views in [*flips, *_rough(study.neu.images)]])
+        images = study.neu.images
+        return np.stack([self.described(study, views) for views in [*flipped(images), *_rough(images)]])
 
     def macs(self, study: Study) -> float:
         """Million multiplications a tile, in the convolutions; the head is `Head.support.size` more."""
@@ -49,6 +49,11 @@ class Profile:
 ACCURATE = Profile("accurate", (200, 64))
 FAST = Profile("fast", (64,))
 PROFILES = (ACCURATE, FAST)
+
+
+def flipped(images: Image) -> list[Image]:
+    """The four FLIPS of (N, H, W) images; the first is the images themselves."""
+    return [np.ascontiguousarray(images[:, ::rows, ::columns]) for rows, columns in FLIPS]
 
 
 def _rough(images: Image) -> list[Image]:

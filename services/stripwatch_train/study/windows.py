@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from stripwatch_train import neighbours
+from stripwatch_train.descriptor import EPSILON
 from stripwatch_train.evaluate import auroc
-from stripwatch_train.study.frozen import EPSILON, Frozen
+from stripwatch_train.study.frozen import Frozen
 from stripwatch_train.study.magnetic import DEFECTS, HEALTHY, Magnetic
 from stripwatch_train.study.study import Study, small
 
