@@ -49,7 +49,7 @@ little of where the middle of its class is, and the middle is what a prototype n
 better guide, and costs no label. Stages, size and whitening were chosen from one crop inside each training part:
 {_choices(f["choices"])}. The form of the graph (8 neighbours), and that a head is learned from it, come from trials
 inside the training parts of seeds 0 to 2, which hold validation images of the other seeds; the head and the size
-of 64 px were added after a first look at validation images (93.92 % with one crop).
+of 64 px were added after a first look at validation images.
 
 **A class joins five that are known** with all their training images ({f["draws_joins"]} draws of each k, each class in
 turn, {f["size"]} px). The scatter inside the known classes, whose labels are there, now says which directions are
