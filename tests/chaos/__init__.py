@@ -1,0 +1,1 @@
+"""The chaos test bed: the real processes on a real Redis, faults by a seeded schedule, and books that must balance."""
