@@ -16,6 +16,8 @@
     │   ├── StreamUnavailable      UNAVAILABLE           Redis does not answer
     │   ├── ModelNotReady          UNAVAILABLE           not loaded, not warm, or failed its self-test
     │   └── PeerUnavailable        UNAVAILABLE           a service does not answer
+    ├── StreamRefused              PERMISSION_DENIED     Redis refuses the user, or what it may not do
+    ├── Unauthenticated            UNAUTHENTICATED       no token, or one that is not known
     ├── DeadlineExceeded           DEADLINE_EXCEEDED     the time budget ran out
     └── Overloaded                 RESOURCE_EXHAUSTED    try again after a while
         └── StreamFull             RESOURCE_EXHAUSTED    Redis refuses writes: it is at its memory limit
@@ -95,6 +97,18 @@ class ModelNotReady(Unavailable):
 
 class PeerUnavailable(Unavailable):
     """Another service does not answer."""
+
+
+class StreamRefused(StripwatchError):
+    """Redis does not know the user or its password, or does not let it do this."""
+
+    grpc_status = "PERMISSION_DENIED"
+
+
+class Unauthenticated(StripwatchError):
+    """The caller showed no token, or one that is not known."""
+
+    grpc_status = "UNAUTHENTICATED"
 
 
 class DeadlineExceeded(StripwatchError):

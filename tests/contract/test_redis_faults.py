@@ -12,7 +12,7 @@ from stripwatch.domain.frame import RunId
 from stripwatch.errors import BadInput, CursorLost, StreamFull, StreamUnavailable
 from stripwatch.ports import Done, Event, Kind, LineStream, Outgoing, Record, Recorded
 from stripwatch.stream import connect
-from stripwatch.stream.redis.client import public
+from stripwatch.stream.redis.address import public
 
 
 @pytest.fixture(scope="module", params=["7", "8"])

@@ -19,7 +19,7 @@ from stripwatch.local import Pipeline
 from stripwatch.local.services import ingest_spec
 from stripwatch.local.state import PLACE, UpState, read_state, remove_state
 from stripwatch.runtime.lifecycle import Lifecycle
-from stripwatch.stream.redis.client import public
+from stripwatch.stream.redis.address import public
 
 _HUES = (36, 32, 35, 33, 34)
 

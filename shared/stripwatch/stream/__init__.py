@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from stripwatch.stream.redis import RedisStream
+from stripwatch.stream.redis import RedisStream, RedisTls
 
-__all__ = ["RedisStream", "connect"]
+__all__ = ["RedisStream", "RedisTls", "connect"]
 
 
-def connect(url: str, *, timeout_s: float = 5.0) -> RedisStream:
-    """The stream at a redis://, rediss://, unix:// or redis-cluster:// address. StreamUnavailable, BadInput."""
-    return RedisStream(url, timeout_s)
+def connect(url: str, *, timeout_s: float = 5.0, tls: RedisTls | None = None) -> RedisStream:
+    """The stream at a redis://, redis-sentinel://, redis-cluster:// or unix:// address; rediss...:// over TLS.
+
+    Raises StreamUnavailable, BadInput.
+    """
+    return RedisStream(url, timeout_s, tls)

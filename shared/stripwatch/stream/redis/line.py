@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from stripwatch.errors import StreamRefused
 from stripwatch.stream.keys import FRAMES_GROUP, RESULTS_GROUP, Keys
 from stripwatch.stream.redis.client import Client
 from stripwatch.stream.redis.dead import RedisBeats, RedisDead
@@ -10,6 +13,7 @@ from stripwatch.stream.redis.queue import RedisQueue
 from stripwatch.stream.redis.runs import RedisRuns
 from stripwatch.stream.redis.source import RedisSource
 from stripwatch.stream.redis.tap import RedisTap
+from stripwatch.stream.redis.tls import RedisTls
 from stripwatch.stream.redis.work import RedisWork
 
 
@@ -34,14 +38,15 @@ class RedisLine:
 class RedisStream:
     """A connection to Redis. Safe to share between threads."""
 
-    def __init__(self, url: str, timeout_s: float = 5.0) -> None:
-        self._client = Client(url, timeout_s)
+    def __init__(self, url: str, timeout_s: float = 5.0, tls: RedisTls | None = None) -> None:
+        self._client = Client(url, timeout_s, tls or RedisTls())
 
     def line(self, name: str) -> RedisLine:
         line = RedisLine(self._client, name)
         self._client.now_ms(Keys(name).open)  # puts our functions on the server where they are missing
-        line.frames.ensure()
-        line.results.ensure()
+        for queue in (line.frames, line.results):
+            with suppress(StreamRefused):  # a user who may not touch a queue needs no group of it; its readers make it
+                queue.ensure()
         return line
 
     def ping(self) -> None:

@@ -1,0 +1,44 @@
+"""What errors of the redis package mean to us."""
+
+from __future__ import annotations
+
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.sentinel import MasterNotFoundError
+
+from stripwatch.errors import Conflict, StreamFull, StreamRefused, StreamUnavailable, StripwatchError
+
+_NOT_READY = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY ", "MISCONF", "NOREPLICAS")
+_REFUSALS = ("NOPERM", "NOAUTH", "WRONGPASS")
+
+
+def ours(error: RedisError | RedisClusterException, address: str) -> StripwatchError:
+    """The error of ours that says the same; the package takes some errors' first word away and gives them a class."""
+    text = str(error)
+    if isinstance(error, OutOfMemoryError) or text.startswith("OOM"):
+        return StreamFull(f"Redis at {address} is at its memory limit", retry_after_s=0.2)
+    if text.startswith(("CLOSED", "UNSTARTED")):
+        return Conflict(text.partition(" ")[2])
+    if isinstance(error, AuthenticationError | NoPermissionError) or any(word in text for word in _REFUSALS):
+        return StreamRefused(f"Redis at {address} refuses this: {text}")
+    away = _away(error, text)
+    return StreamUnavailable(f"Redis at {address} {away}") if away else StripwatchError(f"Redis at {address}: {text}")
+
+
+def _away(error: Exception, text: str) -> str:
+    """What keeps Redis from answering now; "" where it did answer."""
+    if isinstance(error, MasterNotFoundError):
+        return "does not answer: no Sentinel names a primary that is alive"
+    if isinstance(error, RedisConnectionError | RedisTimeoutError | RedisClusterException):
+        return f"does not answer: {text}"
+    if isinstance(error, ReadOnlyError) or text.startswith(_NOT_READY):
+        return f"is not ready: {text}"
+    return ""
