@@ -1,8 +1,9 @@
-"""The `Verdicts` gRPC service: watch with resume, get, list."""
+"""The `Verdicts` gRPC service: watch with resume and heartbeats, get, list, status."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import grpc
@@ -10,12 +11,14 @@ import grpc
 from stripwatch import ports
 from stripwatch.errors import BadInput, NotFound, Overloaded, PeerUnavailable
 from stripwatch.rpc.codec.frames import run_from
+from stripwatch.rpc.codec.standings import standing_to
 from stripwatch.rpc.codec.wire import parse
 from stripwatch.rpc.v1 import verdict_pb2 as pb
 from stripwatch.rpc.v1 import verdict_pb2_grpc
 
 SERVICE = "stripwatch.rpc.v1.Verdicts"
 BLOCK_MS = 250
+LONGEST_BEAT_S = 3600
 EVENTS_AT_ONCE = 50
 MOST_A_PAGE = 500
 DEFAULT_A_PAGE = 50
@@ -35,15 +38,26 @@ class VerdictsService(verdict_pb2_grpc.VerdictsServicer):
         self._open: dict[str, ports.LineStream] = {}
 
     def Watch(self, request: pb.WatchRequest, context: grpc.ServicerContext) -> Iterator[pb.WatchResponse]:  # noqa: N802
-        """Every verdict after the cursor, then those to come, until the caller or this process ends."""
+        """Every verdict after the cursor, then those to come, until the caller or this process ends.
+
+        With a heartbeat also how the line stands. Without Redis it ends as UNAVAILABLE: silence never means that
+        all is well.
+        """
+        every = request.heartbeat_seconds
+        if every > LONGEST_BEAT_S:
+            raise BadInput(f"heartbeat_seconds: expected 0 (none) to {LONGEST_BEAT_S}, got {every}")
         if not self._watchers.acquire(blocking=False):
             raise Overloaded(f"{self._max_watchers} watchers already; try again later", retry_after_s=5.0)
         try:
-            log = self._line(request.line).verdicts
-            cursor = request.cursor
+            line = self._line(request.line)
+            log = line.verdicts
+            cursor, beat_at = request.cursor, 0.0
             while context.is_active():
                 if not self._running():
                     raise PeerUnavailable("the aggregator is shutting down; resume with the last cursor")
+                if every and time.monotonic() + BLOCK_MS / 1000 >= beat_at:  # before the wait, or it would come late
+                    beat_at = time.monotonic() + every
+                    yield pb.WatchResponse(cursor=cursor, status=standing_to(ports.standing(line)))
                 for published in log.since(cursor, EVENTS_AT_ONCE, BLOCK_MS):
                     cursor = published.cursor
                     yield pb.WatchResponse(cursor=cursor, verdict=_verdict(published), event=published.event.json)
@@ -65,6 +79,9 @@ class VerdictsService(verdict_pb2_grpc.VerdictsServicer):
         page = found[:size]
         token = page[-1].cursor if len(found) > size else ""
         return pb.ListResponse(verdicts=[_verdict(published) for published in page], next_page_token=token)
+
+    def Status(self, request: pb.StatusRequest, _context: grpc.ServicerContext) -> pb.StatusResponse:  # noqa: N802
+        return pb.StatusResponse(status=standing_to(ports.standing(self._line(request.line))))
 
     def _line(self, name: str) -> ports.LineStream:
         if name not in self._lines:

@@ -9,100 +9,24 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
+import redis
 
-from aggregator_cases import end, pins, result, scratch, start
-from stripwatch.domain.frame import RunId
+from aggregator_process import Aggregator, aggregator, feed, until
 from stripwatch.local.ports import free_ports
 from stripwatch.local.redis import EmbeddedRedis
-from stripwatch.ports import Done, Kind, LineStream, Outgoing
-from stripwatch.rpc.codec.frames import encode_end, encode_header, encode_start
-from stripwatch.rpc.codec.results import encode_pins, encode_result
+from stripwatch.ports import LineStream
 from stripwatch.rpc.health import status
-from stripwatch.rpc.v1 import frame_pb2, verdict_pb2_grpc
+from stripwatch.rpc.v1 import frame_pb2
 from stripwatch.rpc.v1 import verdict_pb2 as pb
 from stripwatch.stream import connect
 
 DOCS = Path(__file__).parents[2] / "docs"
-SERVICE = "stripwatch.rpc.v1.Verdicts"
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = 30, log: Sequence[str] = ()) -> None:
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, f"{what}: not within {seconds} s\n{''.join(log)}"
-        time.sleep(0.02)
-
-
-def feed(line: LineStream, strip: str, frames: int = 3, defects: int = 0, conclude: bool = True) -> RunId:
-    """One strip's worth of results, as ingest and workers would leave them."""
-    run = RunId(line.line, strip, "run1")
-    begun = start(run)
-    line.source.start_run(run, encode_start(begun), cameras=["c1"], live=False, deadline_ms=60_000)
-    line.work.pin(run, encode_pins(pins()))
-    judged = [result(index, scratch(index) if index < defects else None, run=run) for index in range(frames)]
-    line.source.publish([Outgoing(Kind.FRAME, run, encode_header(one.header), b"pixels") for one in judged])
-    if conclude:
-        line.source.publish([Outgoing(Kind.END, run, encode_end(end(frames, run=run)))])
-    bodies = iter(judged)
-    done = []
-    for entry in line.frames.read("worker", 1_000, 0):
-        kind, body = (
-            (Kind.RESULT, encode_result(next(bodies))) if entry.kind is Kind.FRAME else (entry.kind, entry.body)
-        )
-        done.append(Done(entry.id, kind, run, body))
-    line.work.finish(done)
-    return run
-
-
-class Aggregator:
-    """`python -m stripwatch_aggregator` on a port of its own."""
-
-    def __init__(self, url: str, **settings: str) -> None:
-        (port,) = free_ports(1)
-        self.address = f"127.0.0.1:{port}"
-        variables = {"REDIS_URL": url, "LINES": "line1,line2", "HEALTH_PORT": str(port), **settings}
-        environment = os.environ | {f"STRIPWATCH_{name}": value for name, value in variables.items()}
-        command = [sys.executable, "-m", "stripwatch_aggregator"]
-        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-        self.log: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        assert self.process.stderr
-        self.log.extend(self.process.stderr)
-
-    def ready(self) -> Aggregator:
-        until(lambda: status(self.address, 1, SERVICE) == "SERVING", "the aggregator", log=self.log)
-        return self
-
-    def stub(self) -> verdict_pb2_grpc.VerdictsStub:
-        return verdict_pb2_grpc.VerdictsStub(grpc.insecure_channel(self.address))
-
-    def watch(self, cursor: str = "") -> Any:
-        return self.stub().Watch(pb.WatchRequest(line="line1", cursor=cursor), timeout=30)
-
-    def end(self, how: int = signal.SIGTERM) -> int:
-        self.process.send_signal(how)
-        return self.process.wait(20)
-
-
-@contextmanager
-def aggregator(url: str, **settings: str) -> Iterator[Aggregator]:
-    one = Aggregator(url, **settings)
-    try:
-        yield one.ready()
-    finally:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
+VERDICTS = "sw:{line1}:verdicts"
 
 
 @pytest.fixture(scope="module")
@@ -146,9 +70,24 @@ def run_example(name: str, url: str, address: str, folder: Path, lines: int) -> 
         process.wait()
 
 
-def test_each_example_for_the_mes_is_about_ten_lines() -> None:
+def refusal_of_example(name: str, url: str, address: str, folder: Path) -> str:
+    """The sentence with which an example stops at its start."""
+    ended = subprocess.run(
+        [sys.executable, "-c", examples()[name]],
+        env=os.environ | {"STRIPWATCH_LINE": "line1", "STRIPWATCH_REDIS_URL": url, "STRIPWATCH_VERDICTS": address},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    return ended.stderr
+
+
+def test_each_example_for_the_mes_is_less_than_twenty_lines() -> None:
     assert list(examples()) == ["From Redis, with a consumer group", "By gRPC, with a cursor", "Looking up"]
-    assert all(len(code.strip().splitlines()) <= 15 for code in examples().values())
+    assert all(len(code.strip().splitlines()) < 20 for code in examples().values())
 
 
 def test_the_examples_for_the_mes_run_as_they_stand(url: str, line: LineStream, tmp_path: Path) -> None:
@@ -164,6 +103,51 @@ def test_the_examples_for_the_mes_run_as_they_stand(url: str, line: LineStream, 
             assert run_example(name, url, one.address, tmp_path, 1)[0] in ("strip3 accept 0", "strip2 reject 2")
         listed = run_example("Looking up", url, one.address, tmp_path, 3)
         assert listed[1:] == ["strip2 DISPOSITION_REJECT", "strip1 DISPOSITION_ACCEPT"]
+
+
+def test_a_group_whose_next_verdicts_are_gone_stops_loudly_and_goes_on_where_it_is_told(
+    url: str, line: LineStream, tmp_path: Path
+) -> None:
+    client = redis.Redis.from_url(url)
+    name = "From Redis, with a consumer group"
+    with aggregator(url) as one:
+        for number in range(4):
+            feed(line, f"strip{number}")
+        until(lambda: len(line.verdicts.since("", 10, 0)) == 4, "four verdicts")
+        ids = [published.cursor for published in line.verdicts.since("", 10, 0)]
+
+        def group_stands_at(place: str) -> None:
+            for consumer in client.xinfo_consumers(VERDICTS, "mes"):
+                client.xgroup_delconsumer(VERDICTS, "mes", consumer["name"])
+            client.xgroup_setid(VERDICTS, "mes", place)
+
+        client.xdel(VERDICTS, ids[0])  # a new group begins with the oldest one kept
+        assert run_example(name, url, one.address, tmp_path, 1) == ["strip1 accept 0"]
+        group_stands_at(ids[1])
+        assert run_example(name, url, one.address, tmp_path, 1) == ["strip2 accept 0"]
+        group_stands_at(ids[1])
+        client.xdel(VERDICTS, ids[2])
+        assert "what came next is gone" in refusal_of_example(name, url, one.address, tmp_path)
+        group_stands_at(ids[2])
+        assert run_example(name, url, one.address, tmp_path, 1) == ["strip3 accept 0"]
+        group_stands_at("99999999999999-0")
+        assert "this is another Redis" in refusal_of_example(name, url, one.address, tmp_path)
+
+
+def test_a_lost_cursor_says_what_was_missed_and_where_to_go_on(url: str, line: LineStream) -> None:
+    with aggregator(url) as one:
+        for number in range(3):
+            feed(line, f"strip{number}")
+        until(lambda: len(line.verdicts.since("", 10, 0)) == 3, "three verdicts")
+        first, second, third = line.verdicts.since("", 10, 0)
+        redis.Redis.from_url(url).xdel(VERDICTS, first.cursor, second.cursor)
+        with pytest.raises(grpc.RpcError) as lost:
+            next(one.watch(first.cursor))
+        said = lost.value.details()
+        assert lost.value.code() is grpc.StatusCode.OUT_OF_RANGE
+        assert re.search(r"those from 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d to 20\S+ \S+ UTC are missed", said)
+        (go_on,) = re.findall(r"cursor (\S+) goes on", said)
+        assert next(one.watch(go_on)).cursor == third.cursor
 
 
 def test_a_watcher_resumes_after_its_cursor_and_hears_what_comes(url: str, line: LineStream) -> None:

@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from stripwatch.cli.where import here
 from stripwatch.errors import Conflict, PeerUnavailable
-from stripwatch.ports import LineState, LineStream
+from stripwatch.ports import LineState, LineStream, standing
 from stripwatch.recording import Consumers
 from stripwatch.runtime.lifecycle import Lifecycle
+
+LOOK_EVERY_S = 2.0
+
+
+class Vigil:
+    """Says on standard error when a line that is followed is no longer inspected, and when it is again.
+
+    That no source sends is the rule between strips, and not said.
+    """
+
+    def __init__(self, streams: LineStream) -> None:
+        self._streams = streams
+        self._inspected = True
+        self._look_at = 0.0
+
+    def look(self) -> None:
+        """Looks every few seconds, however often it is called."""
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + LOOK_EVERY_S
+        line, obstacles = self._streams.line, standing(self._streams).obstacles(Consumers().stages)
+        if obstacles and self._inspected:
+            sys.stderr.write(f"warning: line {line} is not inspected: {', '.join(obstacles)}{_elsewhere(line)}\n")
+        elif not obstacles and not self._inspected:
+            sys.stderr.write(f"line {line} is inspected again\n")
+        self._inspected = not obstacles
 
 
 def warn_unattended(streams: LineStream) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stripwatch.cli.attended import warn_unattended
+from stripwatch.cli.attended import Vigil, warn_unattended
 from stripwatch.cli.show import console, emit
 from stripwatch.cli.verdict_rows import columns_for, head_line, live_line, summary_table
 from stripwatch.cli.where import JsonOption, LineOption, RedisOption, open_line
@@ -52,8 +52,8 @@ def verdicts(
             while more := streams.verdicts.since(found[-1].cursor, _BATCH, 0) if found else []:
                 found += more
             place = found[-1].cursor if found else cursor
-        warn_unattended(streams)
         if not follow:
+            warn_unattended(streams)
             show(found, as_json=as_json)
             return
         out = console()
@@ -62,7 +62,9 @@ def verdicts(
             out.print(head_line(columns), soft_wrap=True)
         lifecycle = Lifecycle()
         lifecycle.listen()
+        vigil = Vigil(streams)
         while True:
+            vigil.look()
             for one in found:
                 if as_json:
                     emit(document(one))

@@ -9,11 +9,21 @@ from stripwatch.ports.line import LineStream, Stream
 from stripwatch.ports.models import Descriptors, Engine, Maps, Outputs, Pending, Scorer, Scores, Tiles
 from stripwatch.ports.queue import Backlog, Queue
 from stripwatch.ports.readers import Beats, Dead, DeadLetter, EventLog, Tap, Tapped, Verdicts
-from stripwatch.ports.runs import CameraState, Record, Recorded, Runs, RunState
+from stripwatch.ports.runs import (
+    KEEPING,
+    CameraState,
+    Keeping,
+    Record,
+    Recorded,
+    Runs,
+    RunState,
+)
 from stripwatch.ports.source import LineState, MemoryUse, Source
+from stripwatch.ports.standing import Standing, standing
 from stripwatch.ports.work import Done, RunInfo, Work
 
 __all__ = [
+    "KEEPING",
     "Backlog",
     "Beats",
     "CameraState",
@@ -25,6 +35,7 @@ __all__ = [
     "Entry",
     "Event",
     "EventLog",
+    "Keeping",
     "Kind",
     "LineState",
     "LineStream",
@@ -43,10 +54,12 @@ __all__ = [
     "Scorer",
     "Scores",
     "Source",
+    "Standing",
     "Stream",
     "Tap",
     "Tapped",
     "Tiles",
     "Verdicts",
     "Work",
+    "standing",
 ]

@@ -25,39 +25,49 @@ _sym_db = _symbol_database.Default()
 from stripwatch.rpc.v1 import frame_pb2 as stripwatch_dot_rpc_dot_v1_dot_frame__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fstripwatch/rpc/v1/verdict.proto\x12\x11stripwatch.rpc.v1\x1a\x1dstripwatch/rpc/v1/frame.proto\"\xcd\x01\n\x06\x44\x65\x66\x65\x63t\x12\r\n\x05label\x18\x01 \x01(\t\x12%\n\x04side\x18\x02 \x01(\x0e\x32\x17.stripwatch.rpc.v1.Side\x12#\n\x03\x62ox\x18\x03 \x01(\x0b\x32\x16.stripwatch.rpc.v1.Box\x12\x17\n\nconfidence\x18\x04 \x01(\rH\x00\x88\x01\x01\x12\x14\n\x07\x61nomaly\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12\r\n\x05tiles\x18\x06 \x01(\r\x12\x0f\n\x07\x63\x61meras\x18\x07 \x03(\tB\r\n\x0b_confidenceB\n\n\x08_anomaly\"t\n\x04Loss\x12-\n\x06\x66rames\x18\x01 \x01(\x0b\x32\x1d.stripwatch.rpc.v1.IndexRange\x12-\n\x06reason\x18\x02 \x01(\x0e\x32\x1d.stripwatch.rpc.v1.LossReason\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\x9e\x01\n\rCameraAccount\x12\x0e\n\x06\x63\x61mera\x18\x01 \x01(\t\x12%\n\x04side\x18\x02 \x01(\x0e\x32\x17.stripwatch.rpc.v1.Side\x12\x10\n\x08\x65xpected\x18\x03 \x01(\r\x12\x0e\n\x06judged\x18\x04 \x01(\r\x12%\n\x04lost\x18\x05 \x03(\x0b\x32\x17.stripwatch.rpc.v1.Loss\x12\r\n\x05\x65nded\x18\x06 \x01(\x08\"\xc7\x03\n\x0cStripVerdict\x12\x12\n\nverdict_id\x18\x01 \x01(\t\x12%\n\x03run\x18\x02 \x01(\x0b\x32\x18.stripwatch.rpc.v1.RunId\x12\x33\n\x0b\x64isposition\x18\x03 \x01(\x0e\x32\x1e.stripwatch.rpc.v1.Disposition\x12\x0f\n\x07reasons\x18\x04 \x03(\t\x12*\n\x07\x64\x65\x66\x65\x63ts\x18\x05 \x03(\x0b\x32\x19.stripwatch.rpc.v1.Defect\x12\x31\n\x07\x63\x61meras\x18\x06 \x03(\x0b\x32 .stripwatch.rpc.v1.CameraAccount\x12\x10\n\x08\x63overage\x18\x07 \x01(\r\x12\x15\n\rinspected_mm2\x18\x08 \x01(\x04\x12\x0e\n\x06models\x18\t \x03(\t\x12\r\n\x05spoke\x18\n \x03(\t\x12\x0e\n\x06recipe\x18\x0b \x01(\t\x12\x16\n\x0erecipe_version\x18\x0c \x01(\t\x12\x15\n\rrecipe_sha256\x18\r \x01(\t\x12\x0f\n\x07partial\x18\x0e \x01(\x08\x12\x11\n\tsimulated\x18\x0f \x01(\x08\x12\x15\n\rstarted_at_ns\x18\x10 \x01(\x03\x12\x15\n\rdecided_at_ns\x18\x11 \x01(\x03\"\x96\x02\n\x05\x41larm\x12%\n\x03run\x18\x01 \x01(\x0b\x32\x18.stripwatch.rpc.v1.RunId\x12\x0e\n\x06\x63\x61mera\x18\x02 \x01(\t\x12\r\n\x05index\x18\x03 \x01(\r\x12\r\n\x05label\x18\x04 \x01(\t\x12%\n\x04side\x18\x05 \x01(\x0e\x32\x17.stripwatch.rpc.v1.Side\x12#\n\x03\x62ox\x18\x06 \x01(\x0b\x32\x16.stripwatch.rpc.v1.Box\x12\x17\n\nconfidence\x18\x07 \x01(\rH\x00\x88\x01\x01\x12\x14\n\x07\x61nomaly\x18\x08 \x01(\x05H\x01\x88\x01\x01\x12\x14\n\x0craised_at_ns\x18\t \x01(\x03\x12\x0c\n\x04\x63rop\x18\n \x01(\x0c\x42\r\n\x0b_confidenceB\n\n\x08_anomaly\",\n\x0cWatchRequest\x12\x0c\n\x04line\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"`\n\rWatchResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x30\n\x07verdict\x18\x02 \x01(\x0b\x32\x1f.stripwatch.rpc.v1.StripVerdict\x12\r\n\x05\x65vent\x18\x03 \x01(\x0c\"3\n\nGetRequest\x12%\n\x03run\x18\x01 \x01(\x0b\x32\x18.stripwatch.rpc.v1.RunId\"^\n\x0bGetResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x30\n\x07verdict\x18\x02 \x01(\x0b\x32\x1f.stripwatch.rpc.v1.StripVerdict\x12\r\n\x05\x65vent\x18\x03 \x01(\x0c\"B\n\x0bListRequest\x12\x0c\n\x04line\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"Z\n\x0cListResponse\x12\x31\n\x08verdicts\x18\x01 \x03(\x0b\x32\x1f.stripwatch.rpc.v1.StripVerdict\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*r\n\x0b\x44isposition\x12\x1b\n\x17\x44ISPOSITION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44ISPOSITION_ACCEPT\x10\x01\x12\x16\n\x12\x44ISPOSITION_REVIEW\x10\x02\x12\x16\n\x12\x44ISPOSITION_REJECT\x10\x03*s\n\nLossReason\x12\x1b\n\x17LOSS_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12LOSS_REASON_FAILED\x10\x01\x12\x14\n\x10LOSS_REASON_SHED\x10\x02\x12\x1a\n\x16LOSS_REASON_NEVER_SEEN\x10\x03\x32\xe7\x01\n\x08Verdicts\x12L\n\x05Watch\x12\x1f.stripwatch.rpc.v1.WatchRequest\x1a .stripwatch.rpc.v1.WatchResponse0\x01\x12\x44\n\x03Get\x12\x1d.stripwatch.rpc.v1.GetRequest\x1a\x1e.stripwatch.rpc.v1.GetResponse\x12G\n\x04List\x12\x1e.stripwatch.rpc.v1.ListRequest\x1a\x1f.stripwatch.rpc.v1.ListResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fstripwatch/rpc/v1/verdict.proto\x12\x11stripwatch.rpc.v1\x1a\x1dstripwatch/rpc/v1/frame.proto\"\xcd\x01\n\x06\x44\x65\x66\x65\x63t\x12\r\n\x05label\x18\x01 \x01(\t\x12%\n\x04side\x18\x02 \x01(\x0e\x32\x17.stripwatch.rpc.v1.Side\x12#\n\x03\x62ox\x18\x03 \x01(\x0b\x32\x16.stripwatch.rpc.v1.Box\x12\x17\n\nconfidence\x18\x04 \x01(\rH\x00\x88\x01\x01\x12\x14\n\x07\x61nomaly\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12\r\n\x05tiles\x18\x06 \x01(\r\x12\x0f\n\x07\x63\x61meras\x18\x07 \x03(\tB\r\n\x0b_confidenceB\n\n\x08_anomaly\"t\n\x04Loss\x12-\n\x06\x66rames\x18\x01 \x01(\x0b\x32\x1d.stripwatch.rpc.v1.IndexRange\x12-\n\x06reason\x18\x02 \x01(\x0e\x32\x1d.stripwatch.rpc.v1.LossReason\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\xd0\x01\n\rCameraAccount\x12\x0e\n\x06\x63\x61mera\x18\x01 \x01(\t\x12%\n\x04side\x18\x02 \x01(\x0e\x32\x17.stripwatch.rpc.v1.Side\x12\x10\n\x08\x65xpected\x18\x03 \x01(\r\x12\x0e\n\x06judged\x18\x04 \x01(\r\x12%\n\x04lost\x18\x05 \x03(\x0b\x32\x17.stripwatch.rpc.v1.Loss\x12\r\n\x05\x65nded\x18\x06 \x01(\x08\x12\x0e\n\x06\x66\x61iled\x18\x07 \x01(\r\x12\x0c\n\x04shed\x18\x08 \x01(\r\x12\x12\n\nnever_seen\x18\t \x01(\r\"\xd6\x03\n\x0cStripVerdict\x12\x12\n\nverdict_id\x18\x01 \x01(\t\x12%\n\x03run\x18\x02 \x01(\x0b\x32\x18.stripwatch.rpc.v1.RunId\x12\x33\n\x0b\x64isposition\x18\x03 \x01(\x0e\x32\x1e.stripwatch.rpc.v1.Disposition\x12\x0f\n\x07reasons\x18\x04 \x03(\t\x12*\n\x07\x64\x65\x66\x65\x63ts\x18\x05 \x03(\x0b\x32\x19.stripwatch.rpc.v1.Defect\x12\x31\n\x07\x63\x61meras\x18\x06 \x03(\x0b\x32 .stripwatch.rpc.v1.CameraAccount\x12\x10\n\x08\x63overage\x18\x07 \x01(\r\x12\x15\n\rinspected_mm2\x18\x08 \x01(\x04\x12\x0e\n\x06models\x18\t \x03(\t\x12\r\n\x05spoke\x18\n \x03(\t\x12\x0e\n\x06recipe\x18\x0b \x01(\t\x12\x16\n\x0erecipe_version\x18\x0c \x01(\t\x12\x15\n\rrecipe_sha256\x18\r \x01(\t\x12\x0f\n\x07partial\x18\x0e \x01(\x08\x12\x11\n\tsimulated\x18\x0f \x01(\x08\x12\x15\n\rstarted_at_ns\x18\x10 \x01(\x03\x12\x15\n\rdecided_at_ns\x18\x11 \x01(\x03\x12\r\n\x05\x66ound\x18\x12 \x01(\r\"\x96\x02\n\x05\x41larm\x12%\n\x03run\x18\x01 \x01(\x0b\x32\x18.stripwatch.rpc.v1.RunId\x12\x0e\n\x06\x63\x61mera\x18\x02 \x01(\t\x12\r\n\x05index\x18\x03 \x01(\r\x12\r\n\x05label\x18\x04 \x01(\t\x12%\n\x04side\x18\x05 \x01(\x0e\x32\x17.stripwatch.rpc.v1.Side\x12#\n\x03\x62ox\x18\x06 \x01(\x0b\x32\x16.stripwatch.rpc.v1.Box\x12\x17\n\nconfidence\x18\x07 \x01(\rH\x00\x88\x01\x01\x12\x14\n\x07\x61nomaly\x18\x08 \x01(\x05H\x01\x88\x01\x01\x12\x14\n\x0craised_at_ns\x18\t \x01(\x03\x12\x0c\n\x04\x63rop\x18\n \x01(\x0c\x42\r\n\x0b_confidenceB\n\n\x08_anomaly\"$\n\x05Stage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61live\x18\x02 \x01(\r\"\x9e\x02\n\nLineStatus\x12\x0c\n\x04line\x18\x01 \x01(\t\x12\x12\n\ninspecting\x18\x02 \x01(\x08\x12\x11\n\tobstacles\x18\x03 \x03(\t\x12(\n\x06stages\x18\x04 \x03(\x0b\x32\x18.stripwatch.rpc.v1.Stage\x12+\n\x05state\x18\x05 \x01(\x0e\x32\x1c.stripwatch.rpc.v1.LineState\x12\x16\n\x0e\x66rames_waiting\x18\x06 \x01(\x04\x12\x17\n\x0foldest_frame_ms\x18\x07 \x01(\x04\x12\x17\n\x0fresults_waiting\x18\x08 \x01(\x04\x12\x18\n\x10oldest_result_ms\x18\t \x01(\x04\x12\x11\n\topen_runs\x18\n \x01(\r\x12\r\n\x05\x61t_ns\x18\x0b \x01(\x03\"G\n\x0cWatchRequest\x12\x0c\n\x04line\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x19\n\x11heartbeat_seconds\x18\x03 \x01(\r\"\x8f\x01\n\rWatchResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x30\n\x07verdict\x18\x02 \x01(\x0b\x32\x1f.stripwatch.rpc.v1.StripVerdict\x12\r\n\x05\x65vent\x18\x03 \x01(\x0c\x12-\n\x06status\x18\x04 \x01(\x0b\x32\x1d.stripwatch.rpc.v1.LineStatus\"3\n\nGetRequest\x12%\n\x03run\x18\x01 \x01(\x0b\x32\x18.stripwatch.rpc.v1.RunId\"^\n\x0bGetResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x30\n\x07verdict\x18\x02 \x01(\x0b\x32\x1f.stripwatch.rpc.v1.StripVerdict\x12\r\n\x05\x65vent\x18\x03 \x01(\x0c\"B\n\x0bListRequest\x12\x0c\n\x04line\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"Z\n\x0cListResponse\x12\x31\n\x08verdicts\x18\x01 \x03(\x0b\x32\x1f.stripwatch.rpc.v1.StripVerdict\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1d\n\rStatusRequest\x12\x0c\n\x04line\x18\x01 \x01(\t\"?\n\x0eStatusResponse\x12-\n\x06status\x18\x01 \x01(\x0b\x32\x1d.stripwatch.rpc.v1.LineStatus*r\n\x0b\x44isposition\x12\x1b\n\x17\x44ISPOSITION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44ISPOSITION_ACCEPT\x10\x01\x12\x16\n\x12\x44ISPOSITION_REVIEW\x10\x02\x12\x16\n\x12\x44ISPOSITION_REJECT\x10\x03*s\n\nLossReason\x12\x1b\n\x17LOSS_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12LOSS_REASON_FAILED\x10\x01\x12\x14\n\x10LOSS_REASON_SHED\x10\x02\x12\x1a\n\x16LOSS_REASON_NEVER_SEEN\x10\x03*o\n\tLineState\x12\x1a\n\x16LINE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12LINE_STATE_RUNNING\x10\x01\x12\x15\n\x11LINE_STATE_PAUSED\x10\x02\x12\x17\n\x13LINE_STATE_DRAINING\x10\x03\x32\xb6\x02\n\x08Verdicts\x12L\n\x05Watch\x12\x1f.stripwatch.rpc.v1.WatchRequest\x1a .stripwatch.rpc.v1.WatchResponse0\x01\x12\x44\n\x03Get\x12\x1d.stripwatch.rpc.v1.GetRequest\x1a\x1e.stripwatch.rpc.v1.GetResponse\x12G\n\x04List\x12\x1e.stripwatch.rpc.v1.ListRequest\x1a\x1f.stripwatch.rpc.v1.ListResponse\x12M\n\x06Status\x12 .stripwatch.rpc.v1.StatusRequest\x1a!.stripwatch.rpc.v1.StatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'stripwatch.rpc.v1.verdict_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DISPOSITION']._serialized_start=1764
-  _globals['_DISPOSITION']._serialized_end=1878
-  _globals['_LOSSREASON']._serialized_start=1880
-  _globals['_LOSSREASON']._serialized_end=1995
+  _globals['_DISPOSITION']._serialized_start=2327
+  _globals['_DISPOSITION']._serialized_end=2441
+  _globals['_LOSSREASON']._serialized_start=2443
+  _globals['_LOSSREASON']._serialized_end=2558
+  _globals['_LINESTATE']._serialized_start=2560
+  _globals['_LINESTATE']._serialized_end=2671
   _globals['_DEFECT']._serialized_start=86
   _globals['_DEFECT']._serialized_end=291
   _globals['_LOSS']._serialized_start=293
   _globals['_LOSS']._serialized_end=409
   _globals['_CAMERAACCOUNT']._serialized_start=412
-  _globals['_CAMERAACCOUNT']._serialized_end=570
-  _globals['_STRIPVERDICT']._serialized_start=573
-  _globals['_STRIPVERDICT']._serialized_end=1028
-  _globals['_ALARM']._serialized_start=1031
-  _globals['_ALARM']._serialized_end=1309
-  _globals['_WATCHREQUEST']._serialized_start=1311
-  _globals['_WATCHREQUEST']._serialized_end=1355
-  _globals['_WATCHRESPONSE']._serialized_start=1357
-  _globals['_WATCHRESPONSE']._serialized_end=1453
-  _globals['_GETREQUEST']._serialized_start=1455
-  _globals['_GETREQUEST']._serialized_end=1506
-  _globals['_GETRESPONSE']._serialized_start=1508
-  _globals['_GETRESPONSE']._serialized_end=1602
-  _globals['_LISTREQUEST']._serialized_start=1604
-  _globals['_LISTREQUEST']._serialized_end=1670
-  _globals['_LISTRESPONSE']._serialized_start=1672
-  _globals['_LISTRESPONSE']._serialized_end=1762
-  _globals['_VERDICTS']._serialized_start=1998
-  _globals['_VERDICTS']._serialized_end=2229
+  _globals['_CAMERAACCOUNT']._serialized_end=620
+  _globals['_STRIPVERDICT']._serialized_start=623
+  _globals['_STRIPVERDICT']._serialized_end=1093
+  _globals['_ALARM']._serialized_start=1096
+  _globals['_ALARM']._serialized_end=1374
+  _globals['_STAGE']._serialized_start=1376
+  _globals['_STAGE']._serialized_end=1412
+  _globals['_LINESTATUS']._serialized_start=1415
+  _globals['_LINESTATUS']._serialized_end=1701
+  _globals['_WATCHREQUEST']._serialized_start=1703
+  _globals['_WATCHREQUEST']._serialized_end=1774
+  _globals['_WATCHRESPONSE']._serialized_start=1777
+  _globals['_WATCHRESPONSE']._serialized_end=1920
+  _globals['_GETREQUEST']._serialized_start=1922
+  _globals['_GETREQUEST']._serialized_end=1973
+  _globals['_GETRESPONSE']._serialized_start=1975
+  _globals['_GETRESPONSE']._serialized_end=2069
+  _globals['_LISTREQUEST']._serialized_start=2071
+  _globals['_LISTREQUEST']._serialized_end=2137
+  _globals['_LISTRESPONSE']._serialized_start=2139
+  _globals['_LISTRESPONSE']._serialized_end=2229
+  _globals['_STATUSREQUEST']._serialized_start=2231
+  _globals['_STATUSREQUEST']._serialized_end=2260
+  _globals['_STATUSRESPONSE']._serialized_start=2262
+  _globals['_STATUSRESPONSE']._serialized_end=2325
+  _globals['_VERDICTS']._serialized_start=2674
+  _globals['_VERDICTS']._serialized_end=2984
 # @@protoc_insertion_point(module_scope)

@@ -58,6 +58,25 @@ LOSS_REASON_SHED: LossReason.ValueType  # 2
 LOSS_REASON_NEVER_SEEN: LossReason.ValueType  # 3
 Global___LossReason: _TypeAlias = LossReason  # noqa: Y015
 
+class _LineState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LineStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LineState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LINE_STATE_UNSPECIFIED: _LineState.ValueType  # 0
+    LINE_STATE_RUNNING: _LineState.ValueType  # 1
+    LINE_STATE_PAUSED: _LineState.ValueType  # 2
+    LINE_STATE_DRAINING: _LineState.ValueType  # 3
+
+class LineState(_LineState, metaclass=_LineStateEnumTypeWrapper): ...
+
+LINE_STATE_UNSPECIFIED: LineState.ValueType  # 0
+LINE_STATE_RUNNING: LineState.ValueType  # 1
+LINE_STATE_PAUSED: LineState.ValueType  # 2
+LINE_STATE_DRAINING: LineState.ValueType  # 3
+Global___LineState: _TypeAlias = LineState  # noqa: Y015
+
 @_typing.final
 class Defect(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -134,7 +153,7 @@ Global___Loss: _TypeAlias = Loss  # noqa: Y015
 
 @_typing.final
 class CameraAccount(_message.Message):
-    """Every frame of one camera: expected = judged + lost."""
+    """Every frame of one camera: expected = judged + failed + shed + never_seen."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -144,13 +163,21 @@ class CameraAccount(_message.Message):
     JUDGED_FIELD_NUMBER: _builtins.int
     LOST_FIELD_NUMBER: _builtins.int
     ENDED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    SHED_FIELD_NUMBER: _builtins.int
+    NEVER_SEEN_FIELD_NUMBER: _builtins.int
     camera: _builtins.str
     side: _frame_pb2.Side.ValueType
     expected: _builtins.int
     judged: _builtins.int
     ended: _builtins.bool
+    failed: _builtins.int
+    shed: _builtins.int
+    never_seen: _builtins.int
     @_builtins.property
-    def lost(self) -> _containers.RepeatedCompositeFieldContainer[Global___Loss]: ...
+    def lost(self) -> _containers.RepeatedCompositeFieldContainer[Global___Loss]:
+        """at most 100 ranges, those nearest to the head"""
+
     def __init__(
         self,
         *,
@@ -160,10 +187,13 @@ class CameraAccount(_message.Message):
         judged: _builtins.int = ...,
         lost: _abc.Iterable[Global___Loss] | None = ...,
         ended: _builtins.bool = ...,
+        failed: _builtins.int = ...,
+        shed: _builtins.int = ...,
+        never_seen: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera", b"camera", "ended", b"ended", "expected", b"expected", "judged", b"judged", "lost", b"lost", "side", b"side"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera", b"camera", "ended", b"ended", "expected", b"expected", "failed", b"failed", "judged", b"judged", "lost", b"lost", "never_seen", b"never_seen", "shed", b"shed", "side", b"side"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -190,6 +220,7 @@ class StripVerdict(_message.Message):
     SIMULATED_FIELD_NUMBER: _builtins.int
     STARTED_AT_NS_FIELD_NUMBER: _builtins.int
     DECIDED_AT_NS_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
     verdict_id: _builtins.str
     """the CloudEvents id"""
     disposition: Global___Disposition.ValueType
@@ -203,12 +234,16 @@ class StripVerdict(_message.Message):
     simulated: _builtins.bool
     started_at_ns: _builtins.int
     decided_at_ns: _builtins.int
+    found: _builtins.int
+    """how many defects there are, listed or not"""
     @_builtins.property
     def run(self) -> _frame_pb2.RunId: ...
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
-    def defects(self) -> _containers.RepeatedCompositeFieldContainer[Global___Defect]: ...
+    def defects(self) -> _containers.RepeatedCompositeFieldContainer[Global___Defect]:
+        """at most 1,000 of those found, by place"""
+
     @_builtins.property
     def cameras(self) -> _containers.RepeatedCompositeFieldContainer[Global___CameraAccount]: ...
     @_builtins.property
@@ -237,10 +272,11 @@ class StripVerdict(_message.Message):
         simulated: _builtins.bool = ...,
         started_at_ns: _builtins.int = ...,
         decided_at_ns: _builtins.int = ...,
+        found: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "coverage", b"coverage", "decided_at_ns", b"decided_at_ns", "defects", b"defects", "disposition", b"disposition", "inspected_mm2", b"inspected_mm2", "models", b"models", "partial", b"partial", "reasons", b"reasons", "recipe", b"recipe", "recipe_sha256", b"recipe_sha256", "recipe_version", b"recipe_version", "run", b"run", "simulated", b"simulated", "spoke", b"spoke", "started_at_ns", b"started_at_ns", "verdict_id", b"verdict_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cameras", b"cameras", "coverage", b"coverage", "decided_at_ns", b"decided_at_ns", "defects", b"defects", "disposition", b"disposition", "found", b"found", "inspected_mm2", b"inspected_mm2", "models", b"models", "partial", b"partial", "reasons", b"reasons", "recipe", b"recipe", "recipe_sha256", b"recipe_sha256", "recipe_version", b"recipe_version", "run", b"run", "simulated", b"simulated", "spoke", b"spoke", "started_at_ns", b"started_at_ns", "verdict_id", b"verdict_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -303,23 +339,112 @@ class Alarm(_message.Message):
 Global___Alarm: _TypeAlias = Alarm  # noqa: Y015
 
 @_typing.final
+class Stage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ALIVE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """ingest, preprocess or aggregate"""
+    alive: _builtins.int
+    """processes heard of lately; 0: nobody does this work"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        alive: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alive", b"alive", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Stage: _TypeAlias = Stage  # noqa: Y015
+
+@_typing.final
+class LineStatus(_message.Message):
+    """How a line stands, so that `no defect` and `inspector stopped` look different."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINE_FIELD_NUMBER: _builtins.int
+    INSPECTING_FIELD_NUMBER: _builtins.int
+    OBSTACLES_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FRAMES_WAITING_FIELD_NUMBER: _builtins.int
+    OLDEST_FRAME_MS_FIELD_NUMBER: _builtins.int
+    RESULTS_WAITING_FIELD_NUMBER: _builtins.int
+    OLDEST_RESULT_MS_FIELD_NUMBER: _builtins.int
+    OPEN_RUNS_FIELD_NUMBER: _builtins.int
+    AT_NS_FIELD_NUMBER: _builtins.int
+    line: _builtins.str
+    inspecting: _builtins.bool
+    """a strip that comes now is inspected: every stage is alive, the line runs, nothing is stuck"""
+    state: Global___LineState.ValueType
+    """what the operator asked of the line"""
+    frames_waiting: _builtins.int
+    oldest_frame_ms: _builtins.int
+    """age of the oldest frame that waits, 0 if none does"""
+    results_waiting: _builtins.int
+    oldest_result_ms: _builtins.int
+    open_runs: _builtins.int
+    at_ns: _builtins.int
+    """when all this was so, UTC"""
+    @_builtins.property
+    def obstacles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """why not; empty while inspecting"""
+
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Stage]:
+        """every stage that a line needs, also those where nobody is alive"""
+
+    def __init__(
+        self,
+        *,
+        line: _builtins.str = ...,
+        inspecting: _builtins.bool = ...,
+        obstacles: _abc.Iterable[_builtins.str] | None = ...,
+        stages: _abc.Iterable[Global___Stage] | None = ...,
+        state: Global___LineState.ValueType = ...,
+        frames_waiting: _builtins.int = ...,
+        oldest_frame_ms: _builtins.int = ...,
+        results_waiting: _builtins.int = ...,
+        oldest_result_ms: _builtins.int = ...,
+        open_runs: _builtins.int = ...,
+        at_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ns", b"at_ns", "frames_waiting", b"frames_waiting", "inspecting", b"inspecting", "line", b"line", "obstacles", b"obstacles", "oldest_frame_ms", b"oldest_frame_ms", "oldest_result_ms", b"oldest_result_ms", "open_runs", b"open_runs", "results_waiting", b"results_waiting", "stages", b"stages", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LineStatus: _TypeAlias = LineStatus  # noqa: Y015
+
+@_typing.final
 class WatchRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     LINE_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_SECONDS_FIELD_NUMBER: _builtins.int
     line: _builtins.str
     cursor: _builtins.str
     """empty: from the oldest verdict kept"""
+    heartbeat_seconds: _builtins.int
+    """1 to 3600: the line's status at once and then at least that often; 0: verdicts only"""
     def __init__(
         self,
         *,
         line: _builtins.str = ...,
         cursor: _builtins.str = ...,
+        heartbeat_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "line", b"line"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "heartbeat_seconds", b"heartbeat_seconds", "line", b"line"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -327,27 +452,33 @@ Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
 
 @_typing.final
 class WatchResponse(_message.Message):
+    """A verdict with its event, or a heartbeat: the line's status alone."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CURSOR_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """give it back to resume after this verdict"""
+    """give it back to resume after this answer"""
     event: _builtins.bytes
     """the CloudEvent, JSON"""
     @_builtins.property
     def verdict(self) -> Global___StripVerdict: ...
+    @_builtins.property
+    def status(self) -> Global___LineStatus: ...
     def __init__(
         self,
         *,
         cursor: _builtins.str = ...,
         verdict: Global___StripVerdict | None = ...,
         event: _builtins.bytes = ...,
+        status: Global___LineStatus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "event", b"event", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "event", b"event", "status", b"status", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -451,3 +582,42 @@ class ListResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListResponse: _TypeAlias = ListResponse  # noqa: Y015
+
+@_typing.final
+class StatusRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINE_FIELD_NUMBER: _builtins.int
+    line: _builtins.str
+    def __init__(
+        self,
+        *,
+        line: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["line", b"line"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatusRequest: _TypeAlias = StatusRequest  # noqa: Y015
+
+@_typing.final
+class StatusResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def status(self) -> Global___LineStatus: ...
+    def __init__(
+        self,
+        *,
+        status: Global___LineStatus | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatusResponse: _TypeAlias = StatusResponse  # noqa: Y015

@@ -50,6 +50,11 @@ class VerdictsStub:
                 request_serializer=stripwatch_dot_rpc_dot_v1_dot_verdict__pb2.ListRequest.SerializeToString,
                 response_deserializer=stripwatch_dot_rpc_dot_v1_dot_verdict__pb2.ListResponse.FromString,
                 _registered_method=True)
+        self.Status = channel.unary_unary(
+                '/stripwatch.rpc.v1.Verdicts/Status',
+                request_serializer=stripwatch_dot_rpc_dot_v1_dot_verdict__pb2.StatusRequest.SerializeToString,
+                response_deserializer=stripwatch_dot_rpc_dot_v1_dot_verdict__pb2.StatusResponse.FromString,
+                _registered_method=True)
 
 
 class VerdictsServicer:
@@ -75,6 +80,13 @@ class VerdictsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Status(self, request, context):
+        """How the line stands now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VerdictsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -92,6 +104,11 @@ def add_VerdictsServicer_to_server(servicer, server):
                     servicer.List,
                     request_deserializer=stripwatch_dot_rpc_dot_v1_dot_verdict__pb2.ListRequest.FromString,
                     response_serializer=stripwatch_dot_rpc_dot_v1_dot_verdict__pb2.ListResponse.SerializeToString,
+            ),
+            'Status': grpc.unary_unary_rpc_method_handler(
+                    servicer.Status,
+                    request_deserializer=stripwatch_dot_rpc_dot_v1_dot_verdict__pb2.StatusRequest.FromString,
+                    response_serializer=stripwatch_dot_rpc_dot_v1_dot_verdict__pb2.StatusResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -176,6 +193,33 @@ class Verdicts:
             '/stripwatch.rpc.v1.Verdicts/List',
             stripwatch_dot_rpc_dot_v1_dot_verdict__pb2.ListRequest.SerializeToString,
             stripwatch_dot_rpc_dot_v1_dot_verdict__pb2.ListResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Status(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/stripwatch.rpc.v1.Verdicts/Status',
+            stripwatch_dot_rpc_dot_v1_dot_verdict__pb2.StatusRequest.SerializeToString,
+            stripwatch_dot_rpc_dot_v1_dot_verdict__pb2.StatusResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class VerdictsStub:
     """Every verdict after the cursor, then those to come. OUT_OF_RANGE: the cursor was trimmed away or lies beyond the end."""
     Get: _grpc.UnaryUnaryMultiCallable[_verdict_pb2.GetRequest, _verdict_pb2.GetResponse]
     List: _grpc.UnaryUnaryMultiCallable[_verdict_pb2.ListRequest, _verdict_pb2.ListResponse]
+    Status: _grpc.UnaryUnaryMultiCallable[_verdict_pb2.StatusRequest, _verdict_pb2.StatusResponse]
+    """How the line stands now."""
 
 @_typing.type_check_only
 class VerdictsAsyncStub(VerdictsStub):
@@ -47,6 +49,8 @@ class VerdictsAsyncStub(VerdictsStub):
     """Every verdict after the cursor, then those to come. OUT_OF_RANGE: the cursor was trimmed away or lies beyond the end."""
     Get: _aio.UnaryUnaryMultiCallable[_verdict_pb2.GetRequest, _verdict_pb2.GetResponse]  # type: ignore[assignment]
     List: _aio.UnaryUnaryMultiCallable[_verdict_pb2.ListRequest, _verdict_pb2.ListResponse]  # type: ignore[assignment]
+    Status: _aio.UnaryUnaryMultiCallable[_verdict_pb2.StatusRequest, _verdict_pb2.StatusResponse]  # type: ignore[assignment]
+    """How the line stands now."""
 
 class VerdictsServicer(metaclass=_abc_1.ABCMeta):
     """Verdicts for those who would rather not speak Redis."""
@@ -72,5 +76,13 @@ class VerdictsServicer(metaclass=_abc_1.ABCMeta):
         request: _verdict_pb2.ListRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_verdict_pb2.ListResponse, _abc.Awaitable[_verdict_pb2.ListResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Status(
+        self,
+        request: _verdict_pb2.StatusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_verdict_pb2.StatusResponse, _abc.Awaitable[_verdict_pb2.StatusResponse]]:
+        """How the line stands now."""
 
 def add_VerdictsServicer_to_server(servicer: VerdictsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stripwatch.domain.frame import RunId
 from stripwatch.errors import Conflict, CursorLost
 from stripwatch.ports import DeadLetter, Entry, Event, Published, Tapped
-from stripwatch.stream.cursor import checked
+from stripwatch.stream.cursor import checked, trimmed
 from stripwatch.stream.keys import Keys
 from stripwatch.stream.memory.log import Log, now_ms, parse_id
 from stripwatch.stream.memory.runs import MemoryRuns
@@ -27,7 +27,7 @@ class MemoryEvents:
             if after > self._log.last:
                 raise CursorLost(f"{self._name}: cursor {cursor} lies beyond the stream's last id")
             if (0, 0) < after < self._log.removed:
-                raise CursorLost(f"{self._name}: events after cursor {cursor} were trimmed away")
+                raise trimmed(self._name, checked(cursor), "{}-{}".format(*self._log.removed))
             found = self._log.after(after, count)
             if not found and block_ms > 0:
                 self._log.wait(block_ms)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stripwatch.domain.frame import RunId
 from stripwatch.errors import CursorLost, StripwatchError
 from stripwatch.ports import Published
-from stripwatch.stream.cursor import checked
+from stripwatch.stream.cursor import checked, trimmed
 from stripwatch.stream.keys import Keys, member
 from stripwatch.stream.redis.client import Client
 from stripwatch.stream.redis.entries import order, published
@@ -53,7 +53,7 @@ class RedisEvents:
                 f"{self._key}: cursor {after} lies beyond the stream's last id {last}: was the server replaced?"
             )
         if order(after) < order(removed):
-            raise CursorLost(f"{self._key}: events after cursor {after} were trimmed away, up to {removed}")
+            raise trimmed(self._key, after, removed)
 
 
 class RedisVerdicts(RedisEvents):
