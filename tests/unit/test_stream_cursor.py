@@ -25,9 +25,11 @@ def test_a_cursor_beyond_all_calendars_is_named_as_it_is() -> None:
 def test_the_stream_in_memory_says_the_same_and_the_cursor_it_names_goes_on() -> None:
     line = MemoryStream().line("line1")
     runs = [RunId("line1", f"strip{number}", "r1") for number in range(3)]
-    places = [line.verdicts._log.append(Event(str(run), run, b"{}", b"")) for run in runs]
-    for place in places[:2]:
-        line.verdicts._log.delete(place)
+    log = line.verdicts._log
+    with log.changed:
+        places = [log.append(Event(str(run), run, b"{}", b"")) for run in runs]
+        for place in places[:2]:
+            log.delete(place)
     with pytest.raises(CursorLost, match="are missed") as lost:
         line.verdicts.since(places[0], 10, 0)
     go_on = str(lost.value).partition("UTC are missed; cursor ")[2].split()[0]
