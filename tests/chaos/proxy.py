@@ -82,7 +82,7 @@ class FaultProxy:
 
     def cut(self) -> int:
         """Resets every connection; how many there were."""
-        return self._do(self._cut())
+        return int(self._do(self._cut()))
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)

@@ -1,0 +1,165 @@
+"""The processes of one chaos run: Redis behind a proxy, model services behind proxies, workers, aggregators, an MES."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from redis_servers import binaries
+
+from chaos.proxy import FaultProxy
+from chaos.strips import LINE, LIVE_DEADLINE_S
+from stripwatch.local.child import Child, Spec
+from stripwatch.local.ports import free_ports
+from stripwatch.local.redis import wait_for_redis
+from stripwatch.local.services import Plan, ingest_spec
+from stripwatch.local.supervisor import VOICE, Supervisor
+from stripwatch.rpc import health
+from stripwatch.stream import RedisStream, connect
+
+TIMEOUT_S = 1.0
+SETTINGS = {
+    "STRIPWATCH_REDIS_TIMEOUT_SECONDS": f"{TIMEOUT_S:g}",
+    "STRIPWATCH_CLAIM_IDLE_SECONDS": "1.5",
+    "STRIPWATCH_REQUEST_SECONDS": "1.5",
+    "STRIPWATCH_DRAIN_SECONDS": "2",
+    "STRIPWATCH_MAX_DELIVERIES": "50",
+    "STRIPWATCH_ENGINE_WORKERS": "1",
+    "STRIPWATCH_RESCAN_SECONDS": "60",
+    "STRIPWATCH_PREFETCH": "8",
+}
+MAXMEMORY = "128mb"
+
+
+class Plant:
+    """Starts all, keeps all alive, remembers what each said and how each ended."""
+
+    def __init__(self, folder: Path, models: Path, recipes: Path, kind: str, aof: str, aggregators: int) -> None:
+        self.folder = folder
+        self.kind = kind
+        self.durable = aof != "no"
+        self.ends: list[str] = []
+        """How processes ended that were started again, in the supervisor's words."""
+        self._log = (folder / "services.log").open("w", encoding="utf-8")
+        self.supervisor = Supervisor(self._hear)
+        self._stack = ExitStack()
+        names = ["preprocess-1", "preprocess-2", *(f"aggregator-{one + 1}" for one in range(aggregators))]
+        names += ["classifier-1", "anomaly-1"]
+        self.redis_port, *ports = free_ports(1 + len(names))
+        addresses = {name: f"127.0.0.1:{port}" for name, port in zip(names, ports, strict=True)}
+        self.proxies = {
+            "redis": FaultProxy(self.redis_port),
+            "classifier": FaultProxy(_port(addresses["classifier-1"])),
+            "anomaly": FaultProxy(_port(addresses["anomaly-1"])),
+        }
+        for proxy in self.proxies.values():
+            self._stack.enter_context(proxy)
+        self.direct_url = f"redis://127.0.0.1:{self.redis_port}/0"
+        self.url = f"redis://127.0.0.1:{self.proxies['redis'].port}/0"
+        env = {**SETTINGS, "STRIPWATCH_MODELS": str(models), "STRIPWATCH_RECIPES": str(recipes)}
+        self.plan = Plan(self.url, (LINE,), addresses, env)
+        self._redis = self._redis_spec(aof)
+
+    def __enter__(self) -> Plant:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        wait_for_redis(self.direct_url, self.supervisor.start(self._redis), 30.0)
+        for name in self.plan.addresses:
+            self.supervisor.start(self._spec(name))
+        self.supervisor.start(self._mes_spec())
+        self.wait_healthy(60.0)
+
+    def wait_healthy(self, timeout_s: float) -> None:
+        """TimeoutError names those that do not say SERVING."""
+        deadline = time.monotonic() + timeout_s
+        while sick := self.sick():
+            if time.monotonic() > deadline:
+                words = "; ".join(f"{name}: {self.supervisor.children[name].last_words}" for name in sick)
+                raise TimeoutError(f"not healthy after {timeout_s:g} s: {words}")
+            self.supervisor.tend()
+            time.sleep(0.05)
+
+    def sick(self) -> list[str]:
+        """Services that do not say SERVING now."""
+        return [name for name, place in self.plan.addresses.items() if health.status(place, 0.5) != health.SERVING]
+
+    def connect(self, *, direct: bool = False) -> RedisStream:
+        return connect(self.direct_url if direct else self.url, timeout_s=TIMEOUT_S)
+
+    def feed(self, settings: Mapping[str, str]) -> Child:
+        """An ingest process, live; the driver starts it again where it was ended."""
+        live = {"STRIPWATCH_LIVE": "true", "STRIPWATCH_RUN_DEADLINE_SECONDS": f"{LIVE_DEADLINE_S:g}", **settings}
+        common = {name: SETTINGS[name] for name in ("STRIPWATCH_REDIS_TIMEOUT_SECONDS", "STRIPWATCH_DRAIN_SECONDS")}
+        child = self.supervisor.start(ingest_spec("ingest", self.url, LINE, {**common, **live}))
+        self.supervisor.leave_alone("ingest")
+        return child
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        self.supervisor.children[name].send(number)
+
+    @property
+    def mes_seen(self) -> Path:
+        return self.folder / "mes.seen"
+
+    def log_text(self) -> str:
+        self._log.flush()
+        return (self.folder / "services.log").read_text(encoding="utf-8")
+
+    def stop(self) -> None:
+        for kinds in (("ingest", "mes"), ("preprocess", "aggregator", "classifier", "anomaly"), ("redis",)):
+            names = [name for name in self.supervisor.children if name.partition("-")[0] in kinds]
+            for name in names:  # what is stopped cannot hear SIGTERM
+                self.supervisor.children[name].send(signal.SIGCONT)
+            self.supervisor.stop(names, 5.0)
+        self._stack.close()
+        self._log.close()
+
+    def _hear(self, name: str, line: str) -> None:
+        if name == VOICE and (found := re.fullmatch(r"(\S+) (.*); starting it again in .* s", line)):
+            self.ends.append(f"{found[1]} {found[2]}")
+        if not self._log.closed:
+            self._log.write(f"{time.time():.3f} {name:<13}| {line}\n")
+            self._log.flush()
+
+    def _spec(self, name: str) -> Spec:
+        spec = self.plan.spec(name)
+        if not name.startswith("preprocess"):
+            return spec
+        places = {
+            f"STRIPWATCH_{role.upper()}_ADDRESS": f"ipv4:127.0.0.1:{self.proxies[role].port}"
+            for role in ("classifier", "anomaly")
+        }
+        return replace(spec, env={**spec.env, **places})
+
+    def _mes_spec(self) -> Spec:
+        return Spec("mes", (sys.executable, "-m", "chaos.mes", self.url, str(self.folder)))
+
+    def _redis_spec(self, aof: str) -> Spec:
+        home = self.folder / "redis"
+        home.mkdir(exist_ok=True)
+        options = ("--appendonly", "no") if aof == "no" else ("--appendonly", "yes", "--appendfsync", aof)
+        command = (
+            *(binaries()[self.kind], "--port", str(self.redis_port), "--bind", "127.0.0.1", "--dir", str(home)),
+            *(*options, "--save", "", "--maxmemory", MAXMEMORY, "--maxmemory-policy", "noeviction"),
+            *("--daemonize", "no", "--logfile", "redis.log"),
+        )
+        return Spec("redis", command)
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])
