@@ -9,6 +9,7 @@ from pathlib import Path
 from stripwatch.cli.findings import Finding, fail, ok, warn
 from stripwatch.errors import StripwatchError
 from stripwatch.models.load import LoadedModel, load
+from stripwatch.models.signature import PublicKey, public_key
 from stripwatch.models.store import ModelFolder, ModelStore
 from stripwatch.runtime.places import model_folders
 
@@ -19,13 +20,24 @@ def store() -> ModelStore:
     return ModelStore([Path(part) for part in named.split(os.pathsep) if part] or model_folders())
 
 
+def key() -> PublicKey | None:
+    """The key that the services ask signatures of: STRIPWATCH_MODEL_KEY."""
+    named = os.environ.get("STRIPWATCH_MODEL_KEY")
+    return public_key(Path(named)) if named else None
+
+
 def check(folder: ModelFolder) -> LoadedModel:
-    """Hashes, graph, self-test; ModelInvalid or ModelNotReady where one fails."""
+    """Signature (if a key is set), hashes, graph, self-test; ModelInvalid or ModelNotReady where one fails."""
     try:
         engine = import_module("stripwatch.models.onnx").OnnxEngine
     except ImportError as error:
         raise StripwatchError("ONNX Runtime is not installed here: pip install stripwatch[demo]") from error
-    return load(folder, engine)
+    return load(folder, engine, key=key())
+
+
+def what_holds() -> str:
+    """What was checked of a model's files, in words."""
+    return "signature, hashes" if key() else "hashes"
 
 
 def model_findings() -> list[Finding]:
@@ -44,4 +56,4 @@ def _model(folder: ModelFolder) -> Finding:
         if "not installed" in str(error):
             return warn(what, str(error), "install it to have models checked here; the services need it anyway")
         return fail(what, str(error), f"take {folder.path} from where it came from again, or build it again")
-    return ok(what, f"hashes and self-test hold on {model.spec.engine}")
+    return ok(what, f"{what_holds()} and self-test hold on {model.spec.engine}")

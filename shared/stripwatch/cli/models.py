@@ -6,16 +6,19 @@ import importlib.util
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from stripwatch.cli.model_checks import check as check_model
-from stripwatch.cli.model_checks import store
+from stripwatch.cli.model_checks import key, store
 from stripwatch.cli.show import console, emit, table, word
 from stripwatch.cli.where import JsonOption
 from stripwatch.errors import NotFound, StripwatchError
-from stripwatch.models.manifest import FILE, Manifest, read_manifest
+from stripwatch.models import signature
+from stripwatch.models.load import check_files
+from stripwatch.models.manifest import FILE, Manifest, manifest_bytes, read_manifest
 from stripwatch.models.store import ModelFolder
 
 app = typer.Typer(help="List, show, check and build models.", no_args_is_help=True)
@@ -55,7 +58,10 @@ def show(model: Model, as_json: JsonOption = False) -> None:
 def check(
     model: Annotated[str | None, typer.Argument(metavar="[NAME[/VERSION]]")] = None, as_json: JsonOption = False
 ) -> None:
-    """Hashes, graph and self-test of one model, or of all; exits 1 if one fails."""
+    """Hashes, graph and self-test of one model, or of all; exits 1 if one fails.
+
+    Where STRIPWATCH_MODEL_KEY names a public key, the signature too.
+    """
     folders = [store().find(model)] if model else store().folders()
     if not folders:
         raise NotFound(f"no models in {store()}")
@@ -63,10 +69,29 @@ def check(
     if as_json:
         emit(found)
     else:
-        rows = [(one["model"], word("fail" if one["error"] else "ok"), one["error"] or one["engine"]) for one in found]
-        console().print(table(("model", "state", "engine or fault"), rows))
+        rows = [
+            (one["model"], word("fail" if one["error"] else "ok"), one["signature"], one["error"] or one["engine"])
+            for one in found
+        ]
+        console().print(table(("model", "state", "signature", "engine or fault"), rows))
     if any(one["error"] for one in found):
         raise typer.Exit(1)
+
+
+@app.command()
+def sign(
+    folder: Annotated[Path, typer.Argument(help="The model's NAME/VERSION folder")],
+    key: Annotated[Path, typer.Option("--key", metavar="PEM", help="Ed25519 private key, without a passphrase")],
+) -> None:
+    """Signs a model whose files have the hashes of its manifest: writes manifest.sig beside it.
+
+    A pair of keys: openssl genpkey -algorithm ed25519 -out private.pem; openssl pkey -in private.pem -pubout -out
+    public.pem. Services that get public.pem as STRIPWATCH_MODEL_KEY serve nothing that is not signed for it.
+    """
+    folder, private = folder.resolve(), signature.private_key(key)
+    check_files(folder, read_manifest(folder))
+    written = signature.sign(folder, manifest_bytes(folder), private)
+    console().print(f"signed: {written}", markup=False)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
@@ -96,10 +121,12 @@ def facts(folder: ModelFolder) -> dict[str, Any]:
 
 
 def _checked(folder: ModelFolder) -> dict[str, str]:
+    signed = "holds" if key() else "not asked for"
     try:
-        return {"model": str(folder.ref), "engine": check_model(folder).spec.engine, "error": ""}
+        engine = check_model(folder).spec.engine
+        return {"model": str(folder.ref), "engine": engine, "signature": signed, "error": ""}
     except StripwatchError as error:
-        return {"model": str(folder.ref), "engine": "", "error": str(error)}
+        return {"model": str(folder.ref), "engine": "", "signature": "", "error": str(error)}
 
 
 def _plain(value: Any) -> str:

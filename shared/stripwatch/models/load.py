@@ -16,8 +16,10 @@ import numpy.typing as npt
 from stripwatch.domain.model import ModelSpec
 from stripwatch.domain.result import QUANTUM
 from stripwatch.errors import ModelInvalid, ModelNotReady
+from stripwatch.models import onnxfile
 from stripwatch.models.graph import Signature
 from stripwatch.models.manifest import Manifest, read_manifest
+from stripwatch.models.signature import PublicKey
 from stripwatch.models.store import ModelFolder
 from stripwatch.ports import Descriptors, Engine, Scores, Tiles
 from stripwatch.rpc.codec.models import quantise
@@ -55,10 +57,13 @@ class _Reference:
     descriptors: Descriptors | None  # (R, width)
 
 
-def load(folder: ModelFolder, build: Build, engines: int = 1) -> LoadedModel:
-    """The model in the folder, warm. ModelInvalid if its files disagree, ModelNotReady if its scores do."""
-    manifest = read_manifest(folder.path)
-    graph = verified(folder.path / GRAPH, manifest.sha256, _MAX_GRAPH_BYTES)
+def load(folder: ModelFolder, build: Build, engines: int = 1, key: PublicKey | None = None) -> LoadedModel:
+    """The model in the folder, warm. ModelInvalid if its files disagree, ModelNotReady if its scores do.
+
+    With a key only a model that is signed for it, by the signature of its manifest, which holds all hashes.
+    """
+    manifest = read_manifest(folder.path, key)
+    graph = _graph(folder.path / GRAPH, manifest.sha256, manifest.graph)
     reference = _reference(folder.path / REFERENCE, manifest)
     built = tuple(build(graph, manifest.graph) for _ in range(engines))
     for engine in built:
@@ -82,11 +87,25 @@ def _heads(
     """Engines of the graph from descriptors to scores, for a model that has one; warm and proven as the others."""
     if manifest.head is None or manifest.head_sha256 is None or reference.descriptors is None:
         return ()
-    graph, signature = verified(folder.path / HEAD, manifest.head_sha256, _MAX_GRAPH_BYTES), manifest.head
-    heads = tuple(build(graph, signature) for _ in range(engines))
+    graph = _graph(folder.path / HEAD, manifest.head_sha256, manifest.head)
+    heads = tuple(build(graph, manifest.head) for _ in range(engines))
     for head in heads:
         check_parity(head, manifest, reference.descriptors, reference.outputs)
     return heads
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """ModelInvalid unless all that `load` reads is there, has the manifest's hashes, and is of the right form."""
+    _graph(folder / GRAPH, manifest.sha256, manifest.graph)
+    _reference(folder / REFERENCE, manifest)
+    if manifest.head is not None and manifest.head_sha256 is not None:
+        _graph(folder / HEAD, manifest.head_sha256, manifest.head)
+
+
+def _graph(path: Path, sha256: str, signature: Signature) -> bytes:
+    graph = verified(path, sha256, _MAX_GRAPH_BYTES)
+    onnxfile.check(signature.model, graph)
+    return graph
 
 
 def verified(path: Path, expected: str, max_bytes: int) -> bytes:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stripwatch.domain.model import Clahe, DescriptorSpec, InputSpec, ModelKind, ModelRef
 from stripwatch.errors import BadInput, ModelInvalid
+from stripwatch.models import signature
 from stripwatch.models.graph import Shape, Signature
 
 FILE = "manifest.json"
@@ -128,11 +129,17 @@ class _File(_Part):
     provenance: dict[str, Any] = Field(default_factory=dict)
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest of the model in NAME/VERSION; ModelInvalid names the file, the field, expected and got."""
+def read_manifest(folder: Path, key: signature.PublicKey | None = None) -> Manifest:
+    """The manifest of the model in NAME/VERSION; ModelInvalid names the file, the field, expected and got.
+
+    With a key only one that is signed for it: the bytes whose signature was checked are those that are read.
+    """
     path = folder / FILE
+    data = manifest_bytes(folder)
+    if key is not None:
+        signature.check(folder, data, key)
     try:
-        given = _File.model_validate(_json(path))
+        given = _File.model_validate(_json(path, data))
     except ValidationError as error:
         problem = error.errors()[0]
         field = ".".join(str(part) for part in problem["loc"]) or "the whole"
@@ -146,14 +153,21 @@ def read_manifest(folder: Path) -> Manifest:
         raise ModelInvalid(f"{path}: {error}") from error
 
 
-def _json(path: Path) -> Any:
+def manifest_bytes(folder: Path) -> bytes:
+    """What the signature of the model in NAME/VERSION is made over; ModelInvalid."""
+    path = folder / FILE
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ModelInvalid(f"{path}: expected at most {_MAX_BYTES} bytes, got {path.stat().st_size}")
-        return json.loads(path.read_text(encoding="utf-8"))
+        return path.read_bytes()
     except OSError as error:
         raise ModelInvalid(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+
+
+def _json(path: Path, data: bytes) -> Any:
+    try:
+        return json.loads(data.decode())
+    except (ValueError, RecursionError) as error:
         raise ModelInvalid(f"{path}: expected JSON, got something else: {error}") from error
 
 

@@ -12,6 +12,7 @@ from stripwatch.errors import ModelInvalid, ModelNotReady, NotFound, StripwatchE
 from stripwatch.models.batching import Batcher
 from stripwatch.models.load import GRAPH, HEAD, REFERENCE, LoadedModel
 from stripwatch.models.manifest import FILE, read_manifest
+from stripwatch.models.signature import FILE as SIGNATURE
 from stripwatch.models.store import ModelFolder, ModelStore, version_key
 from stripwatch.ports import Engine
 from stripwatch.runtime.deadline import Deadline
@@ -162,7 +163,7 @@ class ServedModels:
 
 def _fingerprint(folder: Path) -> Fingerprint:
     prints = []
-    for name in (FILE, GRAPH, HEAD, REFERENCE):
+    for name in (FILE, SIGNATURE, GRAPH, HEAD, REFERENCE):
         try:
             stat = (folder / name).stat()
             prints.append((stat.st_mtime_ns, stat.st_size))

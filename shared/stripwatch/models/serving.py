@@ -13,6 +13,7 @@ from stripwatch.models.load import Build, LoadedModel, load
 from stripwatch.models.served import ServedModels
 from stripwatch.models.service import ModelService
 from stripwatch.models.settings import ModelServiceSettings
+from stripwatch.models.signature import public_key
 from stripwatch.models.store import ModelFolder, ModelStore
 from stripwatch.ports import Engine
 from stripwatch.rpc.server import GrpcServer
@@ -30,8 +31,10 @@ class ModelServer:
     def __init__(self, settings: ModelServiceSettings, kind: ModelKind, build: Build) -> None:
         self._settings = settings
 
+        key = public_key(settings.model_key) if settings.model_key else None
+
         def loaded(folder: ModelFolder) -> LoadedModel:
-            return load(folder, build, settings.engine_workers)
+            return load(folder, build, settings.engine_workers, key)
 
         def queue(name: str, engines: Sequence[Engine]) -> Batcher:
             return Batcher(name, engines, settings.batching)

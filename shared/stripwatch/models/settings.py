@@ -26,6 +26,10 @@ class ModelServiceSettings(ServiceSettings):
     serve: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Models to serve, NAME or NAME/VERSION, by comma; empty: all of its kind in the folders"
     )
+    model_key: Path | None = Field(
+        default=None,
+        description="Ed25519 public key (PEM file); with one, only models whose manifest is signed for it are served",
+    )
     engine: EngineName = Field(
         default="onnxruntime", description="What runs the models: onnxruntime, or openvino (extra of that name)"
     )
