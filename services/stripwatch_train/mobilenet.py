@@ -6,6 +6,7 @@ Written out here because torchvision would bring 10 MB and a torch version pin f
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TypeVar
 
 import numpy as np
@@ -69,9 +70,11 @@ def pretrained(weights: Path | None) -> MobileNetV2:
     """The ImageNet backbone, in eval mode: from an `.npz` with torchvision's keys, or from torchvision's hub."""
     if weights is None:
         try:
-            state = torch.hub.load_state_dict_from_url(HUB, map_location="cpu", check_hash=True)
+            state = torch.hub.load_state_dict_from_url(HUB, map_location="cpu", check_hash=True, weights_only=True)
         except OSError as error:
             raise NotFound(f"ImageNet weights: cannot fetch {HUB} ({error}); name a file with --weights") from error
+        except UnpicklingError as error:
+            raise ModelInvalid(f"ImageNet weights: expected tensors and nothing else at {HUB}, got code") from error
     elif weights.is_file():
         with np.load(weights) as arrays:
             state = {key: torch.from_numpy(arrays[key]) for key in arrays.files}

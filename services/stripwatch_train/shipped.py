@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from rich.console import Console
 from torch import nn
 
 from stripwatch.domain.model import ModelKind, ModelRef
-from stripwatch.errors import NotFound
+from stripwatch.errors import ModelInvalid, NotFound
 from stripwatch.models.load import GRAPH
 from stripwatch.models.manifest import DESCRIPTOR, MAP
 from stripwatch.pixels import Image
@@ -84,7 +85,10 @@ def kept(net: nn.Module, file: Path) -> None:
     """Load the weights of an earlier training; NotFound names the command that makes them."""
     if not file.is_file():
         raise NotFound(f"checkpoint: no {file}; `python -m stripwatch_train defaults` makes it")
-    net.load_state_dict(torch.load(file, weights_only=True))
+    try:
+        net.load_state_dict(torch.load(file, weights_only=True))
+    except UnpicklingError as error:
+        raise ModelInvalid(f"checkpoint: {file}: expected tensors and nothing else, got code") from error
     net.eval()
 
 
