@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import redis
-
 from chaos.feeder import Sent
 from chaos.strips import LINE, POOL, Strip
 from stripwatch.domain.frame import RunId
@@ -98,13 +96,12 @@ def check_run(books: Books, sent: Sent, verdict: Verdict, golden: Verdict, late:
         name = camera["camera"]
         lost = losses[name]
         for index in range(strip.frames):
-            given, outcome = (name, index) in sent.frames, lost.get(index, "judged")
-            outcome = outcome if index < camera["expected"] else "beyond"
-            if given and outcome in ("never-seen", "beyond", "shed"):
+            outcome = lost.get(index, "judged") if index < camera["expected"] else "beyond"
+            if sent.frames[name, index] and outcome in ("never-seen", "beyond", "shed"):
                 unaccounted += 1
                 whole = False
             if outcome == "judged":
-                books.check(given, f"{run} {name}[{index}]: judged, but never sent")
+                books.check((name, index) in sent.tried, f"{run} {name}[{index}]: judged, but never sent")
             if outcome == "shed":
                 whole = False
                 books.check((name, index) in sent.shed, f"{run} {name}[{index}]: shed, but its source sent it")
@@ -180,7 +177,7 @@ def buried(line: LineStream) -> set[Any]:
     return found
 
 
-def check_memory(books: Books, client: redis.Redis, before: int) -> None:
+def check_memory(books: Books, client: Any, before: int) -> None:
     """Nothing is left of a run but its tombstone, its verdict and its dead letters."""
     keys = Keys(LINE)
     for stream, group in ((keys.frames, FRAMES_GROUP), (keys.results, RESULTS_GROUP)):
@@ -191,7 +188,7 @@ def check_memory(books: Books, client: redis.Redis, before: int) -> None:
     for key in client.scan_iter(match=f"sw:{{{LINE}}}:*"):
         text = key.decode()
         if ":run:" in text:
-            fields = {str(name, "utf-8") for name in client.hkeys(key)}
+            fields = {name.decode() for name in client.hkeys(key)}
             books.check(fields <= {"closed", "late"}, f"{text}: not a tombstone: {sorted(fields)}")
         books.check(":seen:" not in text, f"{text} is left")
     kept = sum(client.memory_usage(key, samples=0) or 0 for key in (keys.verdicts, keys.dead, keys.alarms))

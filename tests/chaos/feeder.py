@@ -32,6 +32,8 @@ class Sent:
     """Whether the start was acknowledged."""
     frames: Counter[tuple[str, int]] = field(default_factory=Counter)
     """Acknowledged frames, and how often each was sent."""
+    tried: set[tuple[str, int]] = field(default_factory=set)
+    """All frames that may be there, acknowledged or not."""
     ended: set[str] = field(default_factory=set)
     shed: set[tuple[str, int]] = field(default_factory=set)
     again: int = 0
@@ -89,6 +91,7 @@ class Feeder(threading.Thread):
                 sent.ended.add(camera)
                 continue
             held_back, index = publisher.shed, int(what)
+            sent.tried.add((camera, index))
             publisher.frame(Frame(self.strip.header(run, camera, index), self.strip.pixels(camera, index)))
             if publisher.shed > held_back:
                 sent.shed.add((camera, index))
@@ -111,6 +114,7 @@ class Feeder(threading.Thread):
             else:
                 body = encode_header(self.strip.header(run, camera, int(what)))
                 out = Outgoing(Kind.FRAME, run, body, self.strip.pixels(camera, int(what)))
+                sent.tried.add((camera, int(what)))
             self._until_taken(lambda out=out: self._put(line, out))  # type: ignore[misc]
             if what == "end":
                 sent.ended.add(camera)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from chaos.proxy import Faults, FaultProxy
+from chaos.proxy import FaultProxy, Faults
+from stripwatch.errors import StreamUnavailable
+from stripwatch.local import EmbeddedRedis
+from stripwatch.stream import connect
 
 
 @pytest.fixture
@@ -128,5 +132,20 @@ def test_a_close_is_heard_in_the_end_also_by_a_slow_one(proxy: FaultProxy) -> No
 def test_a_server_that_is_away_resets_whoever_comes() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         nobody = probe.getsockname()[1]
-    with FaultProxy(nobody) as proxy, dial(proxy) as connection, pytest.raises(ConnectionResetError):
+    with FaultProxy(nobody) as proxy, pytest.raises(ConnectionResetError), dial(proxy) as connection:
         connection.recv(1)
+
+
+def test_a_redis_whose_answers_are_garbage_is_away_until_they_are_not(tmp_path: Path) -> None:
+    """Found by chaos seed 2: an answer that is no answer of Redis ended every process that got one."""
+    with EmbeddedRedis(tmp_path) as server:
+        port = int(server.url.rpartition(":")[2].partition("/")[0])
+        with FaultProxy(port) as proxy:
+            stream = connect(f"redis://127.0.0.1:{proxy.port}", timeout_s=5.0)
+            stream.ping()
+            proxy.set(Faults(corrupt=True))
+            with pytest.raises(StreamUnavailable, match="does not speak its protocol"):
+                stream.ping()
+            proxy.heal()
+            stream.ping()
+            stream.close()

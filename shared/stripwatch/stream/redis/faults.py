@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from redis.exceptions import (
     AuthenticationError,
+    InvalidResponse,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -39,6 +40,8 @@ def _away(error: Exception, text: str) -> str:
         return "does not answer: no Sentinel names a primary that is alive"
     if isinstance(error, RedisConnectionError | RedisTimeoutError | RedisClusterException):
         return f"does not answer: {text}"
+    if isinstance(error, InvalidResponse):  # the connection is closed; the next one may reach a Redis again
+        return f"does not speak its protocol: {text}"
     if isinstance(error, ReadOnlyError) or text.startswith(_NOT_READY):
         return f"is not ready: {text}"
     return ""
