@@ -266,6 +266,18 @@ def test_a_run_that_the_stream_lost_is_started_again() -> None:
     assert [entry.kind for entry in take(other)] == [Kind.START, Kind.FRAME, Kind.END]
 
 
+def test_a_camera_that_had_ended_before_the_stream_lost_the_run_ends_again() -> None:
+    """A replay has no deadline: without the end that was lost, its run would stay open for ever."""
+    line = MemoryStream().line("line1")
+    feed = publisher(line, live=False, batch_frames=1)
+    feed.start(start(cameras=("top-1", "top-2")))
+    feed.end(end(0))
+    feed._outbox._source = (other := MemoryStream().line("line1")).source
+    feed.frame(frame(0, camera="top-2"))
+    feed.end(end(1, camera="top-2"))
+    assert [one.camera for one in ends(take(other))] == ["top-1", "top-2"]
+
+
 def test_a_run_that_has_its_verdict_cannot_be_sent_again() -> None:
     line = MemoryStream().line("line1")
     line.source.start_run(RUN, encode_start(start()), cameras=["top-1"], live=False, deadline_ms=1000)

@@ -24,6 +24,7 @@ class Outbox:
         self._rules = rules
         self._entries: deque[Outgoing] = deque()
         self._started: dict[RunId, RunStart] = {}
+        self._ends: dict[RunId, list[Outgoing]] = {}
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -33,6 +34,8 @@ class Outbox:
         """Adds an entry; with a run's start marker comes the start itself."""
         if start is not None:
             self._started[start.run] = start
+        if entry.kind is Kind.END:
+            self._ends.setdefault(entry.run, []).append(entry)
         self._entries.append(entry)
         self.bytes += len(entry.pixels)
 
@@ -46,6 +49,7 @@ class Outbox:
         if any(entry.run == run for entry in self._entries):
             return False
         self._started.pop(run, None)
+        self._ends.pop(run, None)
         return True
 
     def send(self) -> None:
@@ -91,10 +95,14 @@ class Outbox:
             log.info("run is open already, going on with it", extra={"run": str(entry.run)})
 
     def _reopen(self, batch: list[Outgoing]) -> None:
-        """The stream came back without runs that it had taken: starts them anew, what was lost shows as gaps."""
+        """The stream came back without runs that it had taken: starts them anew, what was lost shows as gaps.
+
+        Ends that it had taken go out again with the start, or a replay would wait for them for ever.
+        """
         for run in dict.fromkeys(entry.run for entry in batch):
             log.warning("the stream does not know the run any more, starting it again", extra={"run": str(run)})
             self._start(Outgoing(Kind.START, run, encode_start(self._started[run])))
+            self._source.publish(self._ends.get(run, []))
 
     def _drop(self, count: int) -> None:
         for _ in range(count):
