@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from stripwatch.domain.box import Box
 from stripwatch.domain.camera import Camera, Side
@@ -108,9 +108,10 @@ def end(frames: int, camera: str = "c1", shed: tuple[Shed, ...] = (), run: RunId
     return CameraEnd(run, camera, frames, shed)
 
 
-def bitmap(indices: Sequence[int]) -> bytes:
-    bits = bytearray(max(indices, default=-1) // 8 + 1)
-    for index in indices:
+def bitmap(indices: Iterable[int]) -> bytes:
+    frames = list(indices)
+    bits = bytearray(max(frames, default=-1) // 8 + 1)
+    for index in frames:
         bits[index // 8] |= 0x80 >> (index % 8)
     return bytes(bits)
 
@@ -137,15 +138,17 @@ def state(
             failures.pop(key, None)
         elif key not in judged:
             failures.setdefault(key, one.reason)
-    for name in {camera.name for camera in begun.cameras} | {name for name, _ in judged}:
+    declared = {camera.name for camera in begun.cameras}
+    for name in declared:
         mine = [one for (camera, _), one in judged.items() if camera == name]
         cameras[name] = CameraState(
             end=next((encode_end(one) for one in ends if one.camera == name), b""),
             judged=bitmap([one.header.index for one in mine]),
+            failed=bitmap([index for camera, index in failures if camera == name]),
             inspected_mm2=sum(one.inspected_mm2 for one in mine),
             strip_mm2=sum(one.strip_mm2 for one in mine),
         )
-    kept = [what_to_keep(one, how) for one in judged.values()]
+    kept = [what_to_keep(one, how) for (camera, _), one in judged.items() if camera in declared]
     return RunState(
         run=begun.run,
         revision=1,
@@ -158,6 +161,7 @@ def state(
         cameras=cameras,
         flagged=tuple(body for body in kept if body),
         failures=failures,
+        strays=tuple(sorted({name for name, _ in judged} - declared)),
     )
 
 

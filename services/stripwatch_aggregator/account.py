@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,25 +11,28 @@ import numpy.typing as npt
 from stripwatch.domain.camera import Camera
 from stripwatch.domain.frame import IndexRange
 from stripwatch.domain.strip import CameraEnd, RunStart
-from stripwatch.domain.verdict import CameraAccount, Loss, LossReason
+from stripwatch.domain.verdict import MOST_LOSSES, CameraAccount, Loss, LossReason, lost_by
 from stripwatch.ports import CameraState, RunState
 from stripwatch.rpc.codec.frames import decode_end, decode_start
 
 Mask = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """A run's frames as far as they are known.
 
-    `complete`: every camera's end came, and every frame it declared has an outcome. `strays` are cameras that sent
-    frames but that the start did not declare.
+    `ended`: every camera's end came; `complete`: and every frame it declared has an outcome.
     """
 
     start: RunStart
     cameras: tuple[CameraAccount, ...]
     complete: bool
-    strays: tuple[str, ...]
+
+    @property
+    def ended(self) -> bool:
+        return all(account.ended for account in self.cameras)
 
 
 def account(state: RunState) -> Ledger:
@@ -40,13 +43,12 @@ def account(state: RunState) -> Ledger:
     for camera in start.cameras:
         known = state.cameras.get(camera.name, CameraState())
         end = decode_end(known.end) if known.end else None
-        failures = {index: why for (name, index), why in state.failures.items() if name == camera.name}
-        one = _camera(camera, known, end, failures)
-        accounts.append(one)
-        missing = [loss for loss in one.lost if loss.reason is LossReason.NEVER_SEEN]
+        reasons = {index: why for (name, index), why in state.failures.items() if name == camera.name}
+        lost = _lost(known, end, reasons)
+        accounts.append(_account(camera, known, end, lost))
+        missing = (loss for loss in lost if loss.reason is LossReason.NEVER_SEEN)
         complete &= end is not None and not any(loss.frames.first < end.frames for loss in missing)
-    strays = set(state.cameras) - {camera.name for camera in start.cameras}
-    return Ledger(start, tuple(accounts), complete, tuple(sorted(strays)))
+    return Ledger(start, tuple(accounts), complete)
 
 
 def shed_frames(end: CameraEnd) -> int:
@@ -58,35 +60,52 @@ def shed_frames(end: CameraEnd) -> int:
     return count
 
 
-def _camera(camera: Camera, known: CameraState, end: CameraEnd | None, failures: Mapping[int, str]) -> CameraAccount:
-    judged: Mask = np.unpackbits(np.frombuffer(known.judged, dtype=np.uint8)).astype(bool)  # (frames rounded up to 8,)
-    seen = int(np.flatnonzero(judged)[-1]) + 1 if judged.any() else 0
-    expected = max(end.frames if end else 0, seen, max(failures, default=-1) + 1)
+def _account(camera: Camera, known: CameraState, end: CameraEnd | None, lost: Sequence[Loss]) -> CameraAccount:
+    judged = int(np.count_nonzero(_mask(known.judged)))
+    counts = [lost_by(reason, lost) for reason in (LossReason.FAILED, LossReason.SHED, LossReason.NEVER_SEEN)]
+    failed, shed, never_seen = counts
+    return CameraAccount(
+        camera=camera.name,
+        side=camera.side,
+        expected=judged + sum(counts),
+        judged=judged,
+        failed=failed,
+        shed=shed,
+        never_seen=never_seen,
+        lost=tuple(lost[:MOST_LOSSES]),
+        ended=end is not None,
+    )
+
+
+def _lost(known: CameraState, end: CameraEnd | None, reasons: Mapping[int, str]) -> list[Loss]:
+    """The frames not judged, as ranges in order: up to the camera's end, or to the last frame of any outcome."""
+    judged, failed = _mask(known.judged), _mask(known.failed)
+    expected = max(end.frames if end else 0, len(judged), len(failed))
     settled: Mask = np.zeros(expected, dtype=bool)
-    settled[:seen] = judged[:seen]
-    lost = _failed(failures, settled)
+    settled[: len(judged)] = judged
+    lost = _failed(np.flatnonzero(failed), settled, reasons)
     for shed in sorted(end.shed, key=lambda one: (one.frames.first, one.frames.last, one.reason)) if end else ():
         lost += [Loss(hole, LossReason.SHED, shed.reason) for hole in _holes(settled, shed.frames)]
         settled[shed.frames.first : shed.frames.last + 1] = True
     if expected:
         lost += [Loss(hole, LossReason.NEVER_SEEN) for hole in _holes(settled, IndexRange(0, expected - 1))]
-    return CameraAccount(
-        camera=camera.name,
-        side=camera.side,
-        expected=expected,
-        judged=int(np.count_nonzero(judged)),
-        lost=tuple(sorted(lost, key=lambda loss: loss.frames.first)),
-        ended=end is not None,
-    )
+    return sorted(lost, key=lambda loss: loss.frames.first)
 
 
-def _failed(failures: Mapping[int, str], settled: Mask) -> list[Loss]:
+def _mask(bitmap: bytes) -> Mask:
+    """One value a frame, (last frame + 1,)."""
+    bits: Mask = np.unpackbits(np.frombuffer(bitmap, dtype=np.uint8)).astype(bool)
+    return bits[: int(np.flatnonzero(bits)[-1]) + 1] if bits.any() else bits[:0]
+
+
+def _failed(failed: Indices, settled: Mask, reasons: Mapping[int, str]) -> list[Loss]:
     """The failed frames that nobody judged after all, as ranges of the same reason; settles them."""
     lost: list[Loss] = []
-    for index, why in sorted(failures.items()):
+    for index in map(int, failed):
         if settled[index]:
             continue
         settled[index] = True
+        why = reasons.get(index, "")
         if lost and lost[-1].frames.last + 1 == index and lost[-1].detail == why:
             lost[-1] = Loss(IndexRange(lost[-1].frames.first, index), LossReason.FAILED, why)
         else:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stripwatch.domain.defect import Defect
 from stripwatch.domain.recipe import Role
 from stripwatch.domain.result import FrameResult
-from stripwatch.domain.verdict import StripVerdict
+from stripwatch.domain.verdict import MOST_DEFECTS, StripVerdict
 from stripwatch.ports import RunState
 from stripwatch.rpc.codec.results import decode_result
 from stripwatch_aggregator.account import Ledger
@@ -30,13 +31,16 @@ def decide(state: RunState, ledger: Ledger, decided_at_ns: int) -> StripVerdict:
         defects=find_defects(marked, rules.recipe) if rules else (),
         spoke=_spoke(results, rules, judged),
         models=_models(results, rules, judged),
+        strays=state.strays,
+        beyond=state.beyond,
     )
     disposition, reasons = dispose(rules.recipe if rules else None, evidence)
     return StripVerdict(
         run=state.run,
         disposition=disposition,
         reasons=reasons,
-        defects=tuple(evidence.defects),
+        defects=_largest(evidence.defects),
+        found=len(evidence.defects),
         cameras=ledger.cameras,
         coverage=covered.units,
         inspected_mm2=covered.inspected_mm2,
@@ -45,11 +49,17 @@ def decide(state: RunState, ledger: Ledger, decided_at_ns: int) -> StripVerdict:
         recipe=rules.recipe.name if rules else ledger.start.recipe,
         recipe_version=rules.recipe.version if rules else "",
         recipe_sha256=rules.recipe.sha256 if rules else "",
-        partial=any(account.lost or not account.ended for account in ledger.cameras),
+        partial=any(account.judged < account.expected or not account.ended for account in ledger.cameras),
         simulated=ledger.start.simulated,
         started_at_ns=ledger.start.started_at_ns,
         decided_at_ns=decided_at_ns,
     )
+
+
+def _largest(defects: Sequence[Defect]) -> tuple[Defect, ...]:
+    """As many as a verdict lists, in their order; of equals those nearest to the head."""
+    by_size = sorted(range(len(defects)), key=lambda at: (-defects[at].box.length_mm * defects[at].box.width_mm, at))
+    return tuple(defects[at] for at in sorted(by_size[:MOST_DEFECTS]))
 
 
 def _models(results: Sequence[FrameResult], rules: Rules | None, judged: int) -> tuple[str, ...]:

@@ -32,6 +32,10 @@ class Evidence:
     defects: Sequence[Defect]
     spoke: frozenset[Role]
     models: Sequence[str]
+    strays: Sequence[str]
+    """Cameras that sent frames but that the start did not declare."""
+    beyond: int
+    """Remarkable frames beyond those that are kept, of which no defect is listed."""
 
 
 def dispose(recipe: Recipe | None, evidence: Evidence) -> tuple[Disposition, tuple[str, ...]]:
@@ -84,8 +88,10 @@ def _of_the_run(evidence: Evidence) -> Iterator[Finding]:
     for account in evidence.ledger.cameras:
         if not account.ended and evidence.ledger.start.length_mm is None:
             yield _review(f"camera {account.camera} never ended, and the strip's length was not declared")
-    if evidence.ledger.strays:
-        yield _review(f"frames of cameras that the run did not declare: {', '.join(evidence.ledger.strays)}")
+    if evidence.strays:
+        yield _review(f"frames of cameras that the run did not declare: {', '.join(evidence.strays)}")
+    if evidence.beyond:
+        yield _review(f"more remarkable frames than are kept: defects in the last {evidence.beyond} are not listed")
     for name in sorted(_several_versions(evidence.models)):
         versions = ", ".join(model for model in evidence.models if model.partition("/")[0] == name)
         yield _review(f"more than one version of a model judged this run: {versions}")

@@ -55,12 +55,16 @@ def verdict_event(verdict: StripVerdict) -> Event:
             }
             for defect in verdict.defects
         ],
+        "defectsFound": verdict.found,
         "cameras": [
             {
                 "camera": account.camera,
                 "side": account.side.value,
                 "expected": account.expected,
                 "judged": account.judged,
+                "failed": account.failed,
+                "shed": account.shed,
+                "neverSeen": account.never_seen,
                 "lost": [
                     {
                         "first": loss.frames.first,

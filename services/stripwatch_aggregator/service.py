@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 
 from stripwatch.domain.frame import RunId
 from stripwatch.domain.result import FrameResult, Outcome
@@ -16,6 +17,7 @@ from stripwatch.runtime.deadline import backoff
 from stripwatch.runtime.lifecycle import Lifecycle
 from stripwatch_aggregator.account import Ledger, account, shed_frames
 from stripwatch_aggregator.alarms import alarms_of
+from stripwatch_aggregator.clock import ServerClock
 from stripwatch_aggregator.decide import decide
 from stripwatch_aggregator.event import alarm_event, alarm_key, verdict_event
 from stripwatch_aggregator.keep import what_to_keep
@@ -30,6 +32,9 @@ BEAT_EVERY_S = 2.0
 BEAT_TTL_MS = 10_000
 RUNS_AT_ONCE = 16
 LOOK_AGAIN_MS = 1_000
+MOST_DELIVERIES = 5
+"""A result that was handed out more often without being recorded ended those who had it."""
+REASON_CHARS = 200
 
 
 class Aggregate:
@@ -45,6 +50,7 @@ class Aggregate:
         self._settings = settings
         self._lifecycle = lifecycle
         self._who = who
+        self._clock = ServerClock()
         self._claim_at = 0.0
         self._beat_at = 0.0
 
@@ -66,25 +72,30 @@ class Aggregate:
     def step(self, line: LineStream, memo: Memo) -> None:
         """One round: beat, take, record, conclude."""
         self.beat(line)
-        self.record(line, memo, self.take(line))
+        self.record(line, memo, line.results.read(self._who, self._settings.batch, BLOCK_MS))
+        self.take_over(line, memo)
         self.conclude(line, memo)
 
     def beat(self, line: LineStream) -> None:
         if time.monotonic() >= self._beat_at:
             self._beat_at = time.monotonic() + BEAT_EVERY_S
-            try:
-                line.beats.beat(STAGE, self._who, BEAT_TTL_MS)
-            except Overloaded as error:  # a full Redis is emptied by going on
-                log.warning("line %s: no heartbeat: %s", line.line, error)
+            line.beats.beat(STAGE, self._who, BEAT_TTL_MS)
+            self._clock.saw(line.runs.now_ms())
 
-    def take(self, line: LineStream) -> list[Entry]:
-        """New results, and now and then those that another aggregator left behind."""
-        entries = line.results.read(self._who, self._settings.batch, BLOCK_MS)
-        if time.monotonic() >= self._claim_at:
-            idle = self._settings.claim_idle_seconds
-            entries += line.results.claim(self._who, round(idle * 1000), self._settings.batch)
-            self._claim_at = time.monotonic() + idle / 4
-        return entries
+    def take_over(self, line: LineStream, memo: Memo) -> None:
+        """Now and then, what another aggregator left behind: one by one, as one of them may be why it did."""
+        if time.monotonic() < self._claim_at:
+            return
+        idle = self._settings.claim_idle_seconds
+        for _ in range(self._settings.batch):
+            claimed = line.results.claim(self._who, round(idle * 1000), 1)
+            if not claimed:
+                self._claim_at = time.monotonic() + idle / 4
+                return
+            if claimed[0].deliveries > MOST_DELIVERIES:
+                line.runs.discard(claimed[0].id, f"delivered {claimed[0].deliveries} times without being recorded")
+            else:
+                self.record(line, memo, claimed)
 
     def record(self, line: LineStream, memo: Memo, entries: list[Entry]) -> None:
         """Every entry finds its place: in its run's state, or in `dead` with the reason."""
@@ -105,7 +116,7 @@ class Aggregate:
             elif entry.kind is not Kind.START:
                 line.runs.discard(entry.id, f"expected a result or a marker, got a {entry.kind}")
         if records:
-            for one, recorded in zip(records, line.runs.record(records), strict=True):
+            for one, recorded in zip(records, line.runs.record(records, self._settings.keeping), strict=True):
                 self._tell(line, one.id, one.run, recorded)
         for entry in ends:
             self.record_end(line, entry)
@@ -137,11 +148,13 @@ class Aggregate:
         if recorded is Recorded.UNKNOWN:
             line.runs.discard(entry_id, f"run {run} is neither open nor remembered")
             log.warning("%s: a result of a run that nobody started is in the dead stream", run)
+        elif recorded is Recorded.STRAY:
+            log.warning("%s: something of a camera that the run did not declare", run)
         elif recorded is Recorded.LATE:
             log.warning("%s: a result came after the verdict", run)
 
     def conclude(self, line: LineStream, memo: Memo) -> None:
-        """Closes the runs that are complete, and live ones that were idle for their deadline."""
+        """Closes the runs that are over: complete, or idle for their deadline."""
         for run in line.runs.due(RUNS_AT_ONCE):
             try:
                 if self._close_if_over(line, run):
@@ -159,19 +172,26 @@ class Aggregate:
         if state is None:
             return True
         ledger = account(state)
+        if not ledger.complete:
+            self._clock.saw(line.runs.now_ms())
+            state = replace(state, idle_ms=self._clock.idle_ms(state.idle_ms))
         if not is_over(state, ledger):
             line.runs.postpone(run, state.revision, _look_again_ms(state))
             return False
         verdict = decide(state, ledger, time.time_ns())
-        if not line.runs.close(run, state.revision, verdict_event(verdict)):
+        if not line.runs.close(run, state.revision, verdict_event(verdict), self._settings.keeping):
             return False  # closed by another, or changed: it is due again
         log.info("%s", summary(verdict))
         return True
 
 
 def is_over(state: RunState, ledger: Ledger) -> bool:
-    """Whether the run can be decided: complete, or live, past its deadline, and with nothing of it under way."""
-    return ledger.complete or (state.live and state.idle_ms >= state.deadline_ms and not state.busy)
+    """Whether the run can be decided: complete, or past its deadline with nothing of it under way.
+
+    The deadline is for live runs, and for those of which every camera has ended: what is missing then was lost.
+    """
+    expired = state.idle_ms >= state.deadline_ms and not state.busy
+    return ledger.complete or (expired and (state.live or ledger.ended))
 
 
 def summary(verdict: StripVerdict) -> str:
@@ -186,7 +206,7 @@ def summary(verdict: StripVerdict) -> str:
 
 def _look_again_ms(state: RunState) -> int:
     """When a run that is not over may be: its deadline, or soon if something of it is under way."""
-    if not state.live or state.idle_ms >= state.deadline_ms:
+    if state.idle_ms >= state.deadline_ms:
         return LOOK_AGAIN_MS
     return max(1, state.deadline_ms - state.idle_ms)
 
@@ -208,5 +228,5 @@ def _record(entry: Entry, result: FrameResult, memo: Memo) -> Record:
         inspected_mm2=result.inspected_mm2 if judged else 0,
         strip_mm2=result.strip_mm2 if judged else 0,
         flagged=what_to_keep(result, memo.of(entry.run).rules) if judged else b"",
-        failure="" if judged else result.reason or "no reason was given",
+        failure="" if judged else result.reason[:REASON_CHARS] or "no reason was given",
     )

@@ -37,6 +37,11 @@ class Hand:
         """How many entries of one line."""
         return sum(name == line for name, _ in self._held)
 
+    @property
+    def held_bytes(self) -> int:
+        """Of all frames in hand."""
+        return sum(len(ticket.entry.pixels) for ticket in self._held.values())
+
     def __contains__(self, ticket: Ticket) -> bool:
         return _key(ticket) in self._held
 

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from stripwatch.ports import LineStream
+from stripwatch.ports import Entry, LineStream
 from stripwatch_preprocess.hand import Hand, Ticket
 
 IDLE_BLOCK_MS = 250
@@ -33,6 +33,7 @@ class Intake:
         *,
         prefetch: int,
         capacity: int,
+        capacity_bytes: int,
         claim_idle_s: float,
         sleep: Callable[[float], object],
     ) -> None:
@@ -41,6 +42,8 @@ class Intake:
         self._consumer = consumer
         self._prefetch = prefetch
         self._capacity = capacity
+        self._capacity_bytes = capacity_bytes
+        self._largest = 0
         self._idle_ms = round(claim_idle_s * 1000)
         self._pause_s = min(LONGEST_CLAIM_PAUSE_S, claim_idle_s / 4)
         self._sleep = sleep
@@ -74,7 +77,7 @@ class Intake:
     def _read(self, busy: bool) -> None:
         # Each line has its own room: frames of one that wait for a service must not hold up the others.
         rooms = {line.line: self._capacity - self._hand.on(line.line) for line in self._lines}
-        count = min(self._prefetch, max(rooms.values()))
+        count = min(self._prefetch, max(rooms.values()), self._room_in_bytes())
         if count <= 0:
             self.caught_up = True
             self._sleep(BUSY_S if busy else IDLE_S)
@@ -85,7 +88,7 @@ class Intake:
         for line in self._lines:
             room = min(count - got, rooms[line.line])
             if room > 0:
-                tickets = self._hand.take(line, line.frames.read(self._consumer, room, block_ms))
+                tickets = self._take(line, line.frames.read(self._consumer, room, block_ms))
                 self.fresh.extend(tickets)
                 got += len(tickets)
         self._lines.append(self._lines.pop(0))  # each line is first in its turn
@@ -98,8 +101,8 @@ class Intake:
         if self._suspects or self._in_a_row >= SUSPECTS_IN_A_ROW or time.monotonic() < self._claim_at:
             return
         for line in self._lines:
-            while self._hand.on(line.line) < self._capacity:
-                tickets = self._hand.take(line, line.frames.claim(self._consumer, self._idle_ms, 1))
+            while self._hand.on(line.line) < self._capacity and self._room_in_bytes() > 0:
+                tickets = self._take(line, line.frames.claim(self._consumer, self._idle_ms, 1))
                 if not tickets:
                     break
                 if tickets[0].entry.deliveries > 1:
@@ -107,3 +110,14 @@ class Intake:
                     return
                 self.fresh.extend(tickets)
         self._claim_at = time.monotonic() + self._pause_s
+
+    def _take(self, line: LineStream, entries: Sequence[Entry]) -> list[Ticket]:
+        self._largest = max([self._largest, *(len(entry.pixels) for entry in entries)])
+        return self._hand.take(line, entries)
+
+    def _room_in_bytes(self) -> int:
+        """How many frames of the largest size seen there is room for; with empty hands always one."""
+        if not self._largest:
+            return 1
+        room = (self._capacity_bytes - self._hand.held_bytes) // self._largest
+        return room if len(self._hand) else max(1, room)

@@ -16,6 +16,8 @@ class Plan:
     recipe: Recipe
     specs: Mapping[Role, ModelSpec]
     pinned: Mapping[Role, str]
+    cameras: frozenset[str] = frozenset()
+    """Those that the run's start declares."""
     live: bool = False
     """Whether the run is watched by a deadline; in a replay only markers end it."""
 

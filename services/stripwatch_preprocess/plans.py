@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from stripwatch.domain.frame import RunId
 from stripwatch.domain.model import ModelRef, ModelSpec
 from stripwatch.domain.recipe import Recipe, Role
+from stripwatch.domain.strip import RunStart
 from stripwatch.errors import (
     BadInput,
     DeadlineExceeded,
@@ -125,7 +126,7 @@ class Plans:
             raise BadInput(f"run {run} was never started")
         start = decode_start(info.start)
         body = info.pins or work.pin(run, encode_pins(self._choose(run, start.recipe, patient)))
-        return self._follow(run, decode_pins(body), patient, live=start.live)
+        return self._follow(start, decode_pins(body), patient)
 
     def _choose(self, run: RunId, name: str, patient: bool) -> Pins:
         """What to pin: the recipe as it is now, and its models as the services have them now."""
@@ -143,9 +144,9 @@ class Plans:
         engines = {role: spec.engine for role, spec in specs.items()}
         return Pins(recipe.text, recipe.sha256, models, engines)
 
-    def _follow(self, run: RunId, pins: Pins, patient: bool, *, live: bool) -> Plan:
+    def _follow(self, start: RunStart, pins: Pins, patient: bool) -> Plan:
         """The plan of pins that are in force; a version that no replica has is replaced by the newest of its name."""
-        recipe = self._parse(pins.recipe_text)
+        run, recipe = start.run, self._parse(pins.recipe_text)
         specs: dict[Role, ModelSpec] = {}
         for role, pinned in pins.models.items():
             try:
@@ -156,7 +157,7 @@ class Plans:
             engine = pins.engines.get(role, "")
             if specs[role].engine != engine:
                 log.warning("%s: pinned to engine %s of %s, judged by %s", run, engine, pinned, specs[role].engine)
-        return Plan(recipe, specs, dict(pins.models), live)
+        return Plan(recipe, specs, dict(pins.models), frozenset(camera.name for camera in start.cameras), start.live)
 
     def _pinned(self, run: RunId, role: Role, pinned: str, patient: bool) -> ModelSpec:
         try:

@@ -80,6 +80,7 @@ class Preprocess:
             self.consumer,
             prefetch=self.settings.prefetch,
             capacity=self.settings.prefetch * self.settings.in_flight,
+            capacity_bytes=self.settings.hand_bytes,
             claim_idle_s=self.settings.claim_idle_seconds,
             sleep=self.lifecycle.sleep,
         )
@@ -106,10 +107,7 @@ class Preprocess:
         if time.monotonic() < self._beat_at:
             return
         for line in self.lines:
-            try:
-                line.beats.beat(STAGE, self.consumer, BEAT_TTL_MS)
-            except Overloaded as error:  # a full Redis is emptied by going on
-                log.warning("no heartbeat: %s", error)
+            line.beats.beat(STAGE, self.consumer, BEAT_TTL_MS)
         self._beat_at = time.monotonic() + BEAT_EVERY_S
 
     def suspect_at_work(self) -> bool:
@@ -170,6 +168,8 @@ class Preprocess:
         if plan is None:
             self.hand.finish(ticket, Kind.RESULT, encode_result(too_late(header)))
             return
+        if header.camera not in plan.cameras:
+            raise BadInput(f"frame: expected one of camera {', '.join(sorted(plan.cameras))}, got {header.camera}")
         frame = transform(header, ticket.entry.pixels, plan)
         if frame.tiles:
             self.dispatch.add(Job(ticket, frame), alone=ticket.entry.deliveries > 1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from stripwatch.recipes import default_folders
-from stripwatch.runtime.settings import LineSettings
+from stripwatch.runtime.plaintext import exposed_target
+from stripwatch.runtime.settings import PREFIX, LineSettings
 
 _CONSUMER = r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$"
 
@@ -32,6 +33,11 @@ class PreprocessSettings(LineSettings):
         default="", pattern=_CONSUMER, description="Name in the consumer group (empty: of host, process and chance)"
     )
     prefetch: int = Field(default=16, ge=1, le=1024, description="Most frames taken at once")
+    hand_bytes: int = Field(
+        default=256 << 20,
+        ge=1 << 20,
+        description="Most bytes of frames taken and not finished; a larger frame comes alone",
+    )
     batch_tiles: int = Field(default=64, ge=1, le=4096, description="Most tiles in one request to a model service")
     in_flight: int = Field(default=4, ge=1, le=64, description="Most batches under way at the same time")
     request_seconds: float = Field(
@@ -55,3 +61,10 @@ class PreprocessSettings(LineSettings):
     @classmethod
     def _paths(cls, value: object) -> object:
         return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _asks_in_private(self) -> Self:
+        self.refuse_plaintext(f"{PREFIX}CLASSIFIER_ADDRESS", exposed_target(self.classifier_address))
+        if self.anomaly_address:
+            self.refuse_plaintext(f"{PREFIX}ANOMALY_ADDRESS", exposed_target(self.anomaly_address))
+        return self

@@ -127,8 +127,50 @@ def test_a_worker_can_start_on_a_full_server(line: LineStream, port: int, raw: r
     raw.config_set("maxmemory", int(raw.info("memory")["used_memory"]) // 2)
     late = connect(f"redis://127.0.0.1:{port}").line("line1")
     assert len(late.frames.read("w", 10, 0)) == 2
-    with pytest.raises(StreamFull):
-        late.beats.beat("preprocess", "w", 1000)
+
+
+def test_heartbeats_go_on_on_a_full_server(line: LineStream, raw: redis.Redis) -> None:
+    raw.config_set("maxmemory-policy", "noeviction")
+    raw.config_set("maxmemory", int(raw.info("memory")["used_memory"]) // 2)
+    line.beats.beat("preprocess", "w", 10_000)
+    assert line.beats.alive() == {"preprocess": ["w"]}
+
+
+def test_of_a_closed_run_nothing_is_left_but_its_tombstone(line: LineStream, raw: redis.Redis) -> None:
+    begin(line, frames=3)
+    entries = line.frames.read("w", 10, 0)
+    line.work.finish([Done(entry.id, Kind.RESULT, RUN, b"r") for entry in entries])
+    _, judged, failed, flagged = line.results.read("a", 10, 0)
+    outcomes = [(judged, b"", ""), (failed, b"", "broken"), (flagged, b"scratch", "")]
+    line.runs.record(
+        [Record(entry.id, RUN, "top", index, 1, 1, flag, why) for index, (entry, flag, why) in enumerate(outcomes)]
+    )
+    state = line.runs.state(RUN)
+    assert state is not None
+    assert len([key for key in raw.scan_iter(match="*:s1:r1*")]) == 5
+    assert line.runs.close(RUN, state.revision, Event("v", RUN, b"{}", b""))
+    assert [key for key in raw.scan_iter(match="*:s1:r1*")] == [b"sw:{line1}:run:s1:r1"]
+    assert set(raw.hgetall("sw:{line1}:run:s1:r1")) == {b"closed"}
+    assert raw.ttl("sw:{line1}:run:s1:r1") > 0
+
+
+def test_pending_entries_that_were_trimmed_are_let_go_and_said(
+    line: LineStream, raw: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    begin(line, frames=2)
+    _, gone, _ = line.frames.read("w", 10, 0)
+    raw.xdel("sw:{line1}:frames", gone.id)
+    assert len(line.frames.claim("other", 0, 10)) == 2
+    assert "pending entries had lost their payload" in caplog.text
+    assert line.frames.backlog().pending == 2
+
+
+def test_letters_are_read_in_pieces_and_all_of_them(line: LineStream) -> None:
+    begin(line, frames=40)
+    for entry in line.frames.read("w", 100, 0)[1:]:
+        line.work.bury(Done(entry.id, Kind.RESULT, RUN, b""), "broken")
+    assert len(line.dead.page(1_000)) == 40
+    assert len({letter.id for letter in line.dead.page(37)}) == 37
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from stripwatch.ports import (
     Done,
     Entry,
     Event,
+    Keeping,
     Kind,
     LineState,
     LineStream,
@@ -361,9 +362,11 @@ def test_a_run_is_due_when_its_last_outcome_is_in(line: LineStream) -> None:
     assert line.runs.due(10) == [run]
 
 
-def test_an_end_that_overtakes_its_frames_ends_nothing(line: LineStream) -> None:
+def test_after_an_end_that_overtook_its_frames_a_run_is_due_again_with_the_last_of_them(line: LineStream) -> None:
     run = start(line)
     end(line, run, 2)
+    assert line.runs.due(10) == [run]
+    line.runs.postpone(run, state(line, run).revision, 60_000)
     assert line.runs.due(10) == []
     outcomes(line, run, [0], failure="broken")
     assert line.runs.due(10) == []
@@ -371,12 +374,78 @@ def test_an_end_that_overtakes_its_frames_ends_nothing(line: LineStream) -> None
     assert line.runs.due(10) == [run]
 
 
-def test_frames_of_a_camera_that_was_not_declared_hold_nothing_up(line: LineStream) -> None:
+def test_what_an_undeclared_camera_sends_is_remembered_by_the_cameras_name_alone(line: LineStream) -> None:
     run = start(line)
-    outcomes(line, run, [0], camera="stray")
-    end(line, run, 0)
+    before = state(line, run).revision
+    assert outcomes(line, run, [0, 5], camera="stray") == [Recorded.STRAY, Recorded.STRAY]
+    assert end(line, run, 9, camera="another") is Recorded.STRAY
+    found = state(line, run)
+    assert (found.strays, set(found.cameras)) == (("another", "stray"), {"top"})
+    assert found.revision > before
+    outcomes(line, run, [0])
+    end(line, run, 1)
     assert line.runs.due(10) == [run]
-    assert set(state(line, run).cameras) == {"top", "stray"}
+
+
+def test_a_run_is_due_when_its_last_end_is_in_although_a_frame_is_missing(line: LineStream) -> None:
+    run = start(line, cameras=("top", "low"), live=False)
+    outcomes(line, run, [0])
+    end(line, run, 2)
+    assert line.runs.due(10) == []
+    end(line, run, 1, camera="low")
+    assert line.runs.due(10) == [run]
+    line.runs.postpone(run, state(line, run).revision, 60_000)
+    assert line.runs.due(10) == []
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [3, 0, 5, 1, 4, 2], [1, 5, 0, 4, 2, 3]])
+def test_what_is_kept_of_flagged_frames_is_bounded_and_the_same_in_any_order(
+    line: LineStream, order: list[int]
+) -> None:
+    run = start(line)
+    sizes = [40, 30, 20, 200, 1, 1]  # the fourth does not fit: nothing behind it is kept, however small
+    for index in order:
+        line.source.publish(frames(run, 1, index))
+        [frame] = [entry for entry in line.frames.read("w", 10, 0) if entry.kind is Kind.FRAME]
+        result = judge(line, frame)
+        while result.kind is not Kind.RESULT:
+            [result] = line.results.read("aggregator", 1, 0)
+        body = str(index).encode() * sizes[index]
+        line.runs.record([Record(result.id, run, "top", index, 4, 5, body)], Keeping(flagged_bytes=100))
+    found = state(line, run)
+    assert [body[:1] for body in found.flagged] == [b"0", b"1", b"2"]
+    assert found.beyond == 3
+
+
+def test_reasons_of_failed_frames_are_bounded_and_the_frames_are_not(line: LineStream) -> None:
+    run = start(line)
+    for index in (2, 0, 1):
+        line.source.publish(frames(run, 1, index))
+        [frame] = [entry for entry in line.frames.read("w", 10, 0) if entry.kind is Kind.FRAME]
+        result = judge(line, frame)
+        while result.kind is not Kind.RESULT:
+            [result] = line.results.read("aggregator", 1, 0)
+        failed = Record(result.id, run, "top", index, 0, 0, b"", "too dark")
+        assert line.runs.record([failed], Keeping(reason_bytes=16)) == [Recorded.NEW]
+    found = state(line, run)
+    assert found.failures == {("top", 0): "too dark", ("top", 1): "too dark"}
+    assert found.cameras["top"].failed == b"\xe0"
+    assert outcomes(line, run, [1]) == [Recorded.NEW]
+    found = state(line, run)
+    assert (found.cameras["top"].failed, found.failures) == (b"\xa0", {("top", 0): "too dark"})
+
+
+def test_verdicts_are_kept_up_to_their_bytes_and_the_newest_always(line: LineStream) -> None:
+    keeping = Keeping(verdict_bytes=250)
+    runs = [start(line, name=f"r{number}") for number in range(4)]
+    for number, run in enumerate(runs):
+        verdict = Event(f"v{number}", run, b"j" * 60, b"b" * 40)
+        assert line.runs.close(run, state(line, run).revision, verdict, keeping)
+    assert [one.event.event_id for one in line.verdicts.since("", 10, 0)] == ["v2", "v3"]
+    assert line.verdicts.of(runs[1]) is None
+    large = start(line, name="large")
+    assert line.runs.close(large, state(line, large).revision, Event("v4", large, b"j" * 300, b""), keeping)
+    assert [one.event.event_id for one in line.verdicts.since("", 10, 0)] == ["v4"]
 
 
 def test_a_second_end_of_a_camera_changes_nothing(line: LineStream) -> None:

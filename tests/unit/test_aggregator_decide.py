@@ -15,6 +15,7 @@ from aggregator_cases import (
     RECIPE,
     ROLES,
     RUN,
+    bitmap,
     end,
     failed,
     result,
@@ -30,6 +31,7 @@ from stripwatch.domain.recipe import Disposition, Role
 from stripwatch.domain.result import FrameResult, TileScore
 from stripwatch.domain.strip import Shed
 from stripwatch.domain.verdict import LossReason, StripVerdict
+from stripwatch.errors import BadInput
 from stripwatch.ports import CameraState, RunState
 from stripwatch.rpc.codec.results import decode_result, encode_result
 from stripwatch_aggregator.account import account, shed_frames
@@ -294,11 +296,37 @@ def test_a_frame_beside_the_strip_is_unremarkable() -> None:
         (False, 10**9, False, False),
     ],
 )
-def test_only_a_live_run_with_nothing_under_way_ends_by_the_clock(
+def test_without_its_ends_only_a_live_run_with_nothing_under_way_ends_by_the_clock(
     live: bool, idle_ms: int, busy: bool, over: bool
 ) -> None:
-    waiting = state([result(0)], [end(2)], live=live, idle_ms=idle_ms, busy=busy)
+    waiting = state([result(0)], [], live=live, idle_ms=idle_ms, busy=busy)
     assert is_over(waiting, account(waiting)) is over
+
+
+@pytest.mark.parametrize(("idle_ms", "busy", "over"), [(1_000, False, True), (999, False, False), (5_000, True, False)])
+def test_a_replay_whose_ends_are_in_does_not_wait_for_ever_for_a_lost_frame(
+    idle_ms: int, busy: bool, over: bool
+) -> None:
+    waiting = state([result(0)], [end(2)], idle_ms=idle_ms, busy=busy)
+    assert is_over(waiting, account(waiting)) is over
+
+
+def test_no_verdict_whose_frames_do_not_add_up_can_be_made() -> None:
+    whole = account(state([result(0)], [end(3)])).cameras[0]
+    for wrong in ({"judged": 2}, {"never_seen": 3}, {"expected": 2}, {"lost": ()}):
+        with pytest.raises(BadInput, match="camera c1"):
+            replace(whole, **wrong)
+
+
+def test_a_verdict_lists_a_bounded_number_of_ranges_and_counts_them_all() -> None:
+    account_of = account(state([result(index) for index in range(0, 1_000, 2)], [end(1_000)])).cameras[0]
+    assert (account_of.judged, account_of.never_seen, len(account_of.lost)) == (500, 500, 100)
+
+
+def test_frames_beyond_those_that_are_kept_ask_for_a_review() -> None:
+    found = verdict(replace(state([result(0, scratch(0)), result(1)], [end(2)]), beyond=7))
+    assert "more remarkable frames than are kept: defects in the last 7 are not listed" in found.reasons
+    assert found.disposition is not Disposition.ACCEPT
 
 
 def test_a_complete_run_is_over_whatever_the_clock_says() -> None:
@@ -323,8 +351,9 @@ def test_a_hundred_thousand_frames_are_decided_without_looking_at_each_pair() ->
     )
     failures = {("c1", index): f"reason {index}" for index in range(0, count, 3)}
     found = verdict(replace(given_state, cameras={"c1": everything}, failures=failures))
-    assert (found.cameras[0].judged, len(found.defects), found.coverage) == (count, count // 20, 10_000)
-    gappy = replace(everything, judged=b"\xaa" * (count // 8))
+    assert (found.cameras[0].judged, found.found, found.coverage) == (count, count // 20, 10_000)
+    assert len(found.defects) == 1_000
+    gappy = replace(everything, judged=b"\xaa" * (count // 8), failed=bitmap(range(1, count, 6)))
     found = verdict(replace(given_state, cameras={"c1": gappy}, failures=failures))
     assert found.cameras[0].judged == count // 2
     assert {loss.reason for loss in found.cameras[0].lost} == {LossReason.FAILED, LossReason.NEVER_SEEN}

@@ -222,7 +222,7 @@ def test_results_that_a_dead_aggregator_held_are_taken_over() -> None:
     plant = Plant()
     plant.begin(start())
     plant.send(result(0), end(1))
-    assert len(plant.another("dead").take(plant.line)) == 3
+    assert len(plant.line.results.read("dead", 10, 0)) == 3
     for _ in range(1_000):
         plant.aggregate._claim_at = 0.0
         plant.step()
@@ -236,7 +236,7 @@ def test_an_aggregator_that_dies_between_recording_and_closing_leaves_the_run_du
     plant.begin(start())
     plant.send(result(0), end(1))
     other = plant.another("dies")
-    other.record(plant.line, plant.memo, other.take(plant.line))
+    other.record(plant.line, plant.memo, plant.line.results.read("dies", 10, 0))
     assert plant.verdicts() == []
     plant.step()
     assert len(plant.verdicts()) == 1
@@ -247,7 +247,7 @@ def test_two_aggregators_close_a_run_once() -> None:
     plant.begin(start())
     plant.send(result(0), end(1))
     first, second = plant.another("first"), plant.another("second")
-    first.record(plant.line, plant.memo, first.take(plant.line))
+    first.record(plant.line, plant.memo, plant.line.results.read("first", 10, 0))
     first.conclude(plant.line, plant.memo)
     second.conclude(plant.line, plant.memo)
     assert len(plant.verdicts()) == 1

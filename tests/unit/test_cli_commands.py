@@ -50,8 +50,8 @@ def streams(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LineStream:
     return found
 
 
-def run(*arguments: str) -> Any:
-    return CliRunner().invoke(app, list(arguments), env={"STRIPWATCH_REDIS_URL": "", "COLUMNS": "160"})
+def run(*arguments: str, redis_url: str = "") -> Any:
+    return CliRunner().invoke(app, list(arguments), env={"STRIPWATCH_REDIS_URL": redis_url, "COLUMNS": "160"})
 
 
 def verdict_of(strip: str, *defects: Defect) -> StripVerdict:
@@ -60,7 +60,8 @@ def verdict_of(strip: str, *defects: Defect) -> StripVerdict:
         disposition=Disposition.REVIEW if defects else Disposition.ACCEPT,
         reasons=("scratches: 2 defects on 1.00 m² (more than 0 a m² asks for a review)",) if defects else (),
         defects=defects,
-        cameras=(CameraAccount("top-1", Side.TOP, 10, 10, (), True),),
+        found=len(defects),
+        cameras=(CameraAccount("top-1", Side.TOP, 10, 10, 0, 0, 0, (), True),),
         coverage=9_950,
         inspected_mm2=1,
         models=("steel/1",),
@@ -173,7 +174,7 @@ def test_no_pipeline_here_is_said_with_what_to_do(tmp_path: Path, monkeypatch: p
 
 
 def test_a_redis_that_is_away_is_a_fault_without_a_traceback() -> None:
-    result = run("verdicts", "--redis", "redis://user:secret@127.0.0.1:1/0")
+    result = run("verdicts", redis_url="redis://user:secret@127.0.0.1:1/0")
     assert result.exit_code == StreamUnavailable.exit_code == 1
     assert "127.0.0.1:1" in result.stderr
     assert "secret" not in result.output
@@ -317,7 +318,7 @@ def test_lost_frames_are_listed_with_why_and_not_without_end() -> None:
     lost = tuple(
         Loss(IndexRange(index * 2, index * 2 + index % 2), LossReason.FAILED, "expected grey") for index in range(12)
     )
-    verdict = replace(verdict_of("coil"), cameras=(CameraAccount("top-1", Side.TOP, 40, 20, lost, True),))
+    verdict = replace(verdict_of("coil"), cameras=(CameraAccount("top-1", Side.TOP, 40, 22, 18, 0, 0, lost, True),))
     out = StringIO()
     DemoPage(Console(file=out, width=120)).lost(verdict)
     lines = [row.strip() for row in out.getvalue().splitlines()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,6 +12,7 @@ from stripwatch.domain.camera import Side
 from stripwatch.domain.defect import Defect
 from stripwatch.domain.frame import IndexRange, RunId
 from stripwatch.domain.recipe import Disposition, Role
+from stripwatch.errors import BadInput
 
 VERDICT_NAMESPACE = uuid.UUID("6c1f6f0e-7d35-5f5c-9d4b-53a3c6b1b6a1")
 
@@ -35,17 +37,41 @@ class Loss:
     detail: str = ""
 
 
+def lost_by(reason: LossReason, losses: Iterable[Loss]) -> int:
+    """How many frames were lost for that reason."""
+    return sum(len(loss.frames) for loss in losses if loss.reason is reason)
+
+
+MOST_LOSSES = 100
+"""Ranges of lost frames that a verdict lists for each camera, those nearest to the head; the counts hold all."""
+
+MOST_DEFECTS = 1_000
+"""Defects that a verdict lists, the largest of them; all are counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class CameraAccount:
-    """Every frame of one camera: `expected` = `judged` + the lengths of `lost`."""
+    """Every frame of one camera has one outcome: `expected` = `judged` + `failed` + `shed` + `never_seen`."""
 
     camera: str
     side: Side
     expected: int
     judged: int
+    failed: int
+    shed: int
+    never_seen: int
     lost: tuple[Loss, ...]
+    """The frames not judged, as ranges; at most MOST_LOSSES."""
     ended: bool
     """Whether the camera's end marker came."""
+
+    def __post_init__(self) -> None:
+        outcomes = self.judged + self.failed + self.shed + self.never_seen
+        if self.expected != outcomes:
+            raise BadInput(f"camera {self.camera}: expected {self.expected} frames, accounted for {outcomes}")
+        listed = sum(len(loss.frames) for loss in self.lost)
+        if listed > outcomes - self.judged or (len(self.lost) < MOST_LOSSES and listed < outcomes - self.judged):
+            raise BadInput(f"camera {self.camera}: lost {outcomes - self.judged} frames, listed {listed}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +86,9 @@ class StripVerdict:
     disposition: Disposition
     reasons: tuple[str, ...]
     defects: tuple[Defect, ...]
+    """By place; at most MOST_DEFECTS of those found."""
+    found: int
+    """How many defects there are, listed or not."""
     cameras: tuple[CameraAccount, ...]
     coverage: int
     inspected_mm2: int

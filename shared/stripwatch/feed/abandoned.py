@@ -37,9 +37,9 @@ def _end(line: LineStream, state: RunState) -> bool:
     account = RunAccount(start)
     for camera in start.cameras:
         known = state.cameras.get(camera.name, CameraState())
-        failed = [index for name, index in state.failures if name == camera.name]
-        seen = np.flatnonzero(np.unpackbits(np.frombuffer(known.judged, dtype=np.uint8)))
-        account.camera(camera.name).took(max([-1, *failed, *seen[-1:].tolist()]))
+        for bitmap in (known.judged, known.failed):
+            seen = np.flatnonzero(np.unpackbits(np.frombuffer(bitmap, dtype=np.uint8)))
+            account.camera(camera.name).took(max([-1, *seen[-1:].tolist()]))
         account.camera(camera.name).ended = bool(known.end)
     ends = account.cut_short(GONE)
     line.source.publish([Outgoing(Kind.END, end.run, encode_end(end)) for end in ends])

@@ -20,6 +20,8 @@ class Recorded(StrEnum):
     """The run has its verdict already."""
     UNKNOWN = "unknown"
     """No such run: neither open nor remembered. The entry is not acked."""
+    STRAY = "stray"
+    """Of a camera that the run's start did not declare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class CameraState:
-    """What a run knows of one camera. `judged` has one bit a frame, index 0 first in the highest bit of byte 0."""
+    """What a run knows of one camera.
+
+    `judged` and `failed` have one bit a frame, index 0 first in the highest bit of byte 0; no frame is in both.
+    """
 
     end: bytes = b""
     judged: bytes = b""
+    failed: bytes = b""
     inspected_mm2: int = 0
     strip_mm2: int = 0
 
@@ -65,14 +71,41 @@ class RunState:
     """Whether entries of the line as old as the run's last one still wait in `frames` or `results`."""
     cameras: Mapping[str, CameraState] = field(default_factory=dict)
     flagged: tuple[bytes, ...] = ()
+    """Of the frames nearest to the head, as many as the bounds allow; `beyond` counts the others."""
+    beyond: int = 0
     failures: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    """Why frames failed; of very many only those nearest to the head."""
+    strays: tuple[str, ...] = ()
+    """Cameras that sent frames or an end but that the start did not declare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How much of runs is kept, and how long.
+
+    `flagged_bytes` and `reason_bytes` bound what an open run holds of its flagged and of its failed frames: those
+    nearest to the head. `verdict_ms` and `verdict_bytes` bound the verdicts of a line, `tombstone_ms` how long a closed
+    run is known for what it was.
+    """
+
+    flagged_bytes: int = 16 << 20
+    reason_bytes: int = 128 << 10
+    verdict_ms: int = 90 * 24 * 3600 * 1000
+    verdict_bytes: int = 256 << 20
+    tombstone_ms: int = 7 * 24 * 3600 * 1000
+
+
+KEEPING = Keeping()
 
 
 class Runs(Protocol):
     """Open runs of one line, and how they end. Nothing here depends on who calls it: any replica may."""
 
-    def record(self, records: Sequence[Record]) -> list[Recorded]:
-        """Records outcomes and acks their entries, each in one atomic step, also when memory is full."""
+    def record(self, records: Sequence[Record], keeping: Keeping = KEEPING) -> list[Recorded]:
+        """Records outcomes and acks their entries, each in one atomic step, also when memory is full.
+
+        What is kept of them is the same whatever their order.
+        """
 
     def record_end(self, entry_id: str, run: RunId, camera: str, body: bytes, frames: int, shed: int) -> Recorded:
         """Records a camera's end marker: it used `frames` indices, of which it did not send `shed`."""
@@ -84,7 +117,10 @@ class Runs(Protocol):
         """Moves an entry of `results` that belongs nowhere to `dead`."""
 
     def due(self, limit: int) -> list[RunId]:
-        """Open runs to look at now: complete ones, and live ones that have been idle for their deadline."""
+        """Open runs to look at now: complete or ended ones, and live ones idle for their deadline."""
+
+    def now_ms(self) -> int:
+        """The clock that deadlines go by: the server's own, which may be set."""
 
     def postpone(self, run: RunId, revision: int, delay_ms: int) -> None:
         """Looks at the run again after a while, unless something happened in it since `revision`, or does meanwhile."""
@@ -92,10 +128,11 @@ class Runs(Protocol):
     def state(self, run: RunId) -> RunState | None:
         """The run as it is now; None if it is closed or unknown."""
 
-    def close(self, run: RunId, revision: int, verdict: Event) -> bool:
+    def close(self, run: RunId, revision: int, verdict: Event, keeping: Keeping = KEEPING) -> bool:
         """Publishes the verdict and forgets the run but for a tombstone, in one atomic step.
 
-        False, and nothing done, if the run is closed or has changed since `revision`.
+        False, and nothing done, if the run is closed or has changed since `revision`. Verdicts beyond what is kept go,
+        the oldest first; the new one stays.
         """
 
     def alarm(self, key: str, alarm: Event) -> bool:

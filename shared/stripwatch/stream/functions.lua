@@ -5,8 +5,9 @@
 --
 -- The text's hash stands in every name, so that processes of two versions share a server during an upgrade.
 --
--- Run hash: start, pins, live, deadline, cameras, rev, last, closed, late;
--- per camera C: end:C, frames:C, shed:C, judged:C, failed:C, inspected:C, strip:C, flag:C:INDEX, fail:C:INDEX; alarm:KEY
+-- Run hash: start, pins, live, deadline, cameras, rev, last, closed, late, strays;
+-- per camera C: end:C, frames:C, shed:C, judged:C, failed:C, inspected:C, strip:C, flag:C:INDEX, fail:C:INDEX; alarm:KEY;
+-- of what is kept up to a bound (flag, fail): held:WHAT, cut:WHAT, beyond:WHAT
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -39,8 +40,50 @@ local function looks_complete(run)
   return true
 end
 
-local function wake_if_complete(run, open, member)
-  if looks_complete(run) then redis.call('ZADD', open, 0, member) end
+-- Every camera's end came: what was sent before it waits somewhere, has its outcome, or is lost.
+local function is_ended(run)
+  for name in string.gmatch(redis.call('HGET', run, 'cameras'), '[^,]+') do
+    if redis.call('HEXISTS', run, 'frames:' .. name) == 0 then return false end
+  end
+  return true
+end
+
+local function is_declared(cameras, name)
+  return string.find(',' .. cameras .. ',', ',' .. name .. ',', 1, true) ~= nil
+end
+
+-- Remembers that an undeclared camera sent something: the first 64 by name, so that the order does not matter.
+local function note_stray(run, camera)
+  local names = {camera}
+  for name in string.gmatch(redis.call('HGET', run, 'strays') or '', '[^,]+') do
+    if name == camera then return end
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  names[65] = nil
+  redis.call('HSET', run, 'strays', table.concat(names, ','))
+  redis.call('HINCRBY', run, 'rev', 1)
+end
+
+-- Of what is remarkable the frames nearest to the head are kept, up to `most` bytes. Once one was dropped none behind
+-- it is taken any more, so that what is kept is the same whatever the order they come in.
+local function keep_nearest(run, order, what, index, frame, value, most)
+  local at, name = string.match(redis.call('HGET', run, 'cut:' .. what) or '', '^(%d+) (.*)$')
+  if at and (index > tonumber(at) or (index == tonumber(at) and frame >= name)) then
+    redis.call('HINCRBY', run, 'beyond:' .. what, 1)
+    return
+  end
+  redis.call('ZADD', order, index, frame)
+  redis.call('PEXPIRE', order, 2592000000)
+  redis.call('HSET', run, what .. ':' .. frame, value)
+  local held = redis.call('HINCRBY', run, 'held:' .. what, #value)
+  while held > most do
+    local last = redis.call('ZPOPMAX', order)
+    held = redis.call('HINCRBY', run, 'held:' .. what, -redis.call('HSTRLEN', run, what .. ':' .. last[1]))
+    redis.call('HDEL', run, what .. ':' .. last[1])
+    redis.call('HSET', run, 'cut:' .. what, last[2] .. ' ' .. last[1])
+    redis.call('HINCRBY', run, 'beyond:' .. what, 1)
+  end
 end
 
 local function drop(stream, group, id)
@@ -160,16 +203,22 @@ local function pin(keys, args)
   return redis.call('HGET', keys[1], 'pins')
 end
 
--- keys: run, open, results, seen; args: member, group, id, camera, index, inspected, strip, flagged, failure
+-- keys: run, open, results, seen, failed, kept flags, kept failures;
+-- args: member, group, id, camera, index, inspected, strip, flagged, failure, bytes of flags, bytes of failures
 local function record(keys, args)
-  local run, open, member, camera, index = keys[1], keys[2], args[1], args[4], args[5]
-  local known = redis.call('HMGET', run, 'start', 'closed')
+  local run, open, member, camera, index = keys[1], keys[2], args[1], args[4], tonumber(args[5])
+  local known = redis.call('HMGET', run, 'start', 'closed', 'cameras')
   if known[2] then
     if drop(keys[3], args[2], args[3]) == 1 then redis.call('HINCRBY', run, 'late', 1) end
     return 'late'
   end
   if not known[1] then return 'unknown' end
-  local fresh
+  if not is_declared(known[3], camera) then
+    note_stray(run, camera)
+    drop(keys[3], args[2], args[3])
+    return 'stray'
+  end
+  local frame, fresh = camera .. ':' .. index
   if args[9] == '' then
     fresh = redis.call('SETBIT', keys[4], index, 1) == 0
     if fresh then
@@ -177,20 +226,28 @@ local function record(keys, args)
       redis.call('HINCRBY', run, 'judged:' .. camera, 1)
       redis.call('HINCRBY', run, 'inspected:' .. camera, args[6])
       redis.call('HINCRBY', run, 'strip:' .. camera, args[7])
-      if args[8] ~= '' then redis.call('HSET', run, 'flag:' .. camera .. ':' .. index, args[8]) end
-      if redis.call('HDEL', run, 'fail:' .. camera .. ':' .. index) == 1 then
+      if args[8] ~= '' then keep_nearest(run, keys[6], 'flag', index, frame, args[8], tonumber(args[10])) end
+      if redis.call('GETBIT', keys[5], index) == 1 then
+        redis.call('SETBIT', keys[5], index, 0)
         redis.call('HINCRBY', run, 'failed:' .. camera, -1)
+        redis.call('HINCRBY', run, 'held:fail', -redis.call('HSTRLEN', run, 'fail:' .. frame))
+        redis.call('HDEL', run, 'fail:' .. frame)
+        redis.call('ZREM', keys[7], frame)
       end
     end
   else
-    fresh = redis.call('GETBIT', keys[4], index) == 0
-      and redis.call('HSETNX', run, 'fail:' .. camera .. ':' .. index, args[9]) == 1
-    if fresh then redis.call('HINCRBY', run, 'failed:' .. camera, 1) end
+    fresh = redis.call('GETBIT', keys[4], index) == 0 and redis.call('SETBIT', keys[5], index, 1) == 0
+    if fresh then
+      redis.call('PEXPIRE', keys[5], 2592000000)
+      redis.call('HINCRBY', run, 'failed:' .. camera, 1)
+      keep_nearest(run, keys[7], 'fail', index, frame, args[9], tonumber(args[11]))
+    end
   end
   if fresh then touch(run, open, member, now_ms()) end
   local c = redis.call('HMGET', run, 'frames:' .. camera, 'shed:' .. camera, 'judged:' .. camera, 'failed:' .. camera)
-  if c[1] and (tonumber(c[3]) or 0) + (tonumber(c[4]) or 0) >= tonumber(c[1]) - tonumber(c[2]) then
-    wake_if_complete(run, open, member)
+  if c[1] and (tonumber(c[3]) or 0) + (tonumber(c[4]) or 0) >= tonumber(c[1]) - tonumber(c[2])
+    and looks_complete(run) then
+    redis.call('ZADD', open, 0, member)
   end
   drop(keys[3], args[2], args[3])
   return fresh and 'new' or 'repeat'
@@ -198,19 +255,24 @@ end
 
 -- keys: run, open, results; args: member, group, id, camera, body, frames, shed
 local function record_end(keys, args)
-  local run, open = keys[1], keys[2]
-  local known = redis.call('HMGET', run, 'start', 'closed')
+  local run, open, camera = keys[1], keys[2], args[4]
+  local known = redis.call('HMGET', run, 'start', 'closed', 'cameras')
   if known[2] then
     drop(keys[3], args[2], args[3])
     return 'late'
   end
   if not known[1] then return 'unknown' end
-  local fresh = redis.call('HSETNX', run, 'end:' .. args[4], args[5]) == 1
+  if not is_declared(known[3], camera) then
+    note_stray(run, camera)
+    drop(keys[3], args[2], args[3])
+    return 'stray'
+  end
+  local fresh = redis.call('HSETNX', run, 'end:' .. camera, args[5]) == 1
   if fresh then
-    redis.call('HSET', run, 'frames:' .. args[4], args[6], 'shed:' .. args[4], args[7])
+    redis.call('HSET', run, 'frames:' .. camera, args[6], 'shed:' .. camera, args[7])
     touch(run, open, args[1], now_ms())
   end
-  wake_if_complete(run, open, args[1])
+  if is_ended(run) then redis.call('ZADD', open, 0, args[1]) end
   drop(keys[3], args[2], args[3])
   return fresh and 'new' or 'repeat'
 end
@@ -232,22 +294,34 @@ local function postpone(keys, args)
   return redis.call('ZADD', keys[2], 'XX', now_ms() + tonumber(args[3]), args[1])
 end
 
--- keys: run, open, verdicts, verdict-of, seen...; args: member, rev, id, json, body, tombstone ms, keep ms
+-- One made before they were summed up may take more off the sum than it holds.
+local function forget_verdict(verdicts, verdict_of, sum, entry)
+  local parts = entry[2]
+  redis.call('HDEL', verdict_of, parts[4])
+  redis.call('XDEL', verdicts, entry[1])
+  if redis.call('DECRBY', sum, #parts[6] + #parts[8]) < 0 then redis.call('SET', sum, 0) end
+end
+
+-- keys: run, open, verdicts, verdict-of, verdict-bytes, what else the run holds...;
+-- args: member, rev, id, json, body, tombstone ms, keep ms, keep bytes
 local function close(keys, args)
-  local run = keys[1]
+  local run, verdicts = keys[1], keys[3]
   local known = redis.call('HMGET', run, 'closed', 'rev')
   if known[1] or known[2] ~= args[2] then return 0 end
-  local entry = redis.call('XADD', keys[3], '*', 'id', args[3], 'r', args[1], 'j', args[4], 'b', args[5])
+  local entry = redis.call('XADD', verdicts, '*', 'id', args[3], 'r', args[1], 'j', args[4], 'b', args[5])
   redis.call('HSET', keys[4], args[1], entry)
+  redis.call('INCRBY', keys[5], #args[4] + #args[5])
   redis.call('ZREM', keys[2], args[1])
-  for i = 5, #keys do redis.call('UNLINK', keys[i]) end
+  for i = 6, #keys do redis.call('UNLINK', keys[i]) end
   redis.call('UNLINK', run)
   redis.call('HSET', run, 'closed', entry)
   redis.call('PEXPIRE', run, args[6])
-  local old = redis.call('XRANGE', keys[3], '-', now_ms() - tonumber(args[7]), 'COUNT', 100)
-  for _, expired in ipairs(old) do
-    redis.call('HDEL', keys[4], expired[2][4])
-    redis.call('XDEL', keys[3], expired[1])
+  local until_ms, most = now_ms() - tonumber(args[7]), tonumber(args[8])
+  for _ = 1, 100 do  -- a step stays short: what is left over goes with the next verdict
+    local found = redis.call('XRANGE', verdicts, '-', '+', 'COUNT', 2)
+    local due = time_of(found[1][1]) <= until_ms or tonumber(redis.call('GET', keys[5])) > most
+    if #found < 2 or not due then break end
+    forget_verdict(verdicts, keys[4], keys[5], found[1])
   end
   return 1
 end
@@ -365,6 +439,12 @@ local function backlog(keys, args)
   return {redis.call('XLEN', keys[1]), redis.call('XPENDING', keys[1], args[1])[1], age}
 end
 
+-- keys: beat; args: ttl ms
+local function beat(keys, args)
+  redis.call('SET', keys[1], '1', 'PX', args[1])
+  return 1
+end
+
 local function register(name, callback, flags)
   redis.register_function{function_name = 'sw_@VERSION@_' .. name, callback = callback, flags = flags}
 end
@@ -389,6 +469,7 @@ register('excuse', excuse, {'allow-oom'})
 register('hand_back', hand_back, {'allow-oom'})
 register('deliveries', deliveries, {'no-writes'})
 register('backlog', backlog, {'no-writes'})
+register('beat', beat, {'allow-oom'})
 register('hold', hold, {'allow-oom'})
 register('lease', lease, {'allow-oom'})
 register('unlease', unlease, {'allow-oom'})

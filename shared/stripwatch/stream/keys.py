@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stripwatch.domain.frame import RunId
@@ -54,6 +55,10 @@ class Keys:
         return self._key("verdict-of")
 
     @property
+    def verdict_bytes(self) -> str:
+        return self._key("verdict-bytes")
+
+    @property
     def alarms(self) -> str:
         return self._key("alarms")
 
@@ -86,6 +91,18 @@ class Keys:
 
     def seen(self, run: RunId, camera: str) -> str:
         return self._key("seen", member(run), camera)
+
+    def failed(self, run: RunId, camera: str) -> str:
+        return self._key("failed", member(run), camera)
+
+    def kept(self, run: RunId, what: str) -> str:
+        """Frames of which something is kept in the run, in order: `flag` or `fail`."""
+        return self._key("kept", member(run), what)
+
+    def of_run(self, run: RunId, cameras: Iterable[str]) -> list[str]:
+        """All that a run holds beside its hash."""
+        kept = [self.kept(run, "flag"), self.kept(run, "fail")]
+        return kept + [key for name in cameras for key in (self.seen(run, name), self.failed(run, name))]
 
     def beat(self, stage: str, who: str) -> str:
         return self._key("beat", stage, who)

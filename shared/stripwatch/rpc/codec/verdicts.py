@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stripwatch.domain.defect import Defect
 from stripwatch.domain.recipe import Disposition
-from stripwatch.domain.verdict import Alarm, CameraAccount, Loss, LossReason, StripVerdict
+from stripwatch.domain.verdict import Alarm, CameraAccount, Loss, LossReason, StripVerdict, lost_by
 from stripwatch.rpc.codec.frames import (
     SIDES,
     box_from,
@@ -51,12 +51,16 @@ def verdict_to(verdict: StripVerdict) -> pb.StripVerdict:
             )
             for defect in verdict.defects
         ],
+        found=verdict.found,
         cameras=[
             pb.CameraAccount(
                 camera=account.camera,
                 side=SIDES[account.side],
                 expected=account.expected,
                 judged=account.judged,
+                failed=account.failed,
+                shed=account.shed,
+                never_seen=account.never_seen,
                 lost=[
                     pb.Loss(frames=ranges_to(loss.frames), reason=_REASONS[loss.reason], detail=loss.detail)
                     for loss in account.lost
@@ -96,20 +100,8 @@ def verdict_from(message: pb.StripVerdict) -> StripVerdict:
             )
             for defect in message.defects
         ),
-        cameras=tuple(
-            CameraAccount(
-                camera=account.camera,
-                side=side_from(account.side),
-                expected=account.expected,
-                judged=account.judged,
-                lost=tuple(
-                    Loss(ranges_from(loss.frames), known("loss reason", _REASONS_BACK, loss.reason), loss.detail)
-                    for loss in account.lost
-                ),
-                ended=account.ended,
-            )
-            for account in message.cameras
-        ),
+        found=message.found or len(message.defects),
+        cameras=tuple(_account_from(account) for account in message.cameras),
         coverage=message.coverage,
         inspected_mm2=message.inspected_mm2,
         models=tuple(message.models),
@@ -121,6 +113,26 @@ def verdict_from(message: pb.StripVerdict) -> StripVerdict:
         simulated=message.simulated,
         started_at_ns=message.started_at_ns,
         decided_at_ns=message.decided_at_ns,
+    )
+
+
+def _account_from(message: pb.CameraAccount) -> CameraAccount:
+    lost = tuple(
+        Loss(ranges_from(loss.frames), known("loss reason", _REASONS_BACK, loss.reason), loss.detail)
+        for loss in message.lost
+    )
+    # A verdict from before they were counted lists every one of them.
+    counted = message.failed or message.shed or message.never_seen
+    return CameraAccount(
+        camera=message.camera,
+        side=side_from(message.side),
+        expected=message.expected,
+        judged=message.judged,
+        failed=message.failed if counted else lost_by(LossReason.FAILED, lost),
+        shed=message.shed if counted else lost_by(LossReason.SHED, lost),
+        never_seen=message.never_seen if counted else lost_by(LossReason.NEVER_SEEN, lost),
+        lost=lost,
+        ended=message.ended,
     )
 
 

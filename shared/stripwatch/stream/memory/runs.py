@@ -6,14 +6,16 @@ from collections.abc import Sequence
 
 from stripwatch.domain.frame import RunId
 from stripwatch.ports import (
+    KEEPING,
     CameraState,
     Event,
+    Keeping,
     Record,
     Recorded,
     RunState,
 )
 from stripwatch.stream.memory.log import now_ms
-from stripwatch.stream.memory.state import LineMemory, RunRecord
+from stripwatch.stream.memory.state import CameraRecord, LineMemory, RunRecord
 
 
 class MemoryRuns:
@@ -22,33 +24,38 @@ class MemoryRuns:
     def __init__(self, memory: LineMemory) -> None:
         self._memory = memory
 
-    def record(self, records: Sequence[Record]) -> list[Recorded]:
+    def record(self, records: Sequence[Record], keeping: Keeping = KEEPING) -> list[Recorded]:
         with self._memory.lock:
-            return [self._record(one) for one in records]
+            return [self._record(one, keeping) for one in records]
 
-    def _record(self, one: Record) -> Recorded:
+    def _record(self, one: Record, keeping: Keeping) -> Recorded:
         run = self._memory.runs.get(one.run)
         if run is None:
             return Recorded.UNKNOWN
         if run.closed:
             run.late += self._memory.results.ack(one.id) is not None
             return Recorded.LATE
+        if self._memory.is_stray(one.run, one.camera):
+            self._memory.results.ack(one.id)
+            return Recorded.STRAY
         camera = run.camera(one.camera)
         fresh = one.index not in camera.judged
         if one.failure:
             fresh = fresh and one.index not in camera.failed
             if fresh:
-                camera.failed[one.index] = one.failure
+                camera.failed.add(one.index)
+                run.reasons.add(one.index, one.camera, one.failure.encode(), keeping.reason_bytes)
         elif fresh:
             camera.judged.add(one.index)
-            camera.failed.pop(one.index, None)
+            camera.failed.discard(one.index)
+            run.reasons.values.pop((one.index, one.camera), None)
             camera.inspected_mm2 += one.inspected_mm2
             camera.strip_mm2 += one.strip_mm2
             if one.flagged:
-                run.flagged[one.camera, one.index] = one.flagged
+                run.flagged.add(one.index, one.camera, one.flagged, keeping.flagged_bytes)
         if fresh:
             self._memory.touch(one.run)
-        self._memory.wake_if_complete(one.run)
+        self._memory.wake(one.run, CameraRecord.looks_complete)
         self._memory.results.ack(one.id)
         return Recorded.NEW if fresh else Recorded.REPEAT
 
@@ -60,12 +67,15 @@ class MemoryRuns:
             if known.closed:
                 self._memory.results.ack(entry_id)
                 return Recorded.LATE
+            if self._memory.is_stray(run, camera):
+                self._memory.results.ack(entry_id)
+                return Recorded.STRAY
             record = known.camera(camera)
             fresh = record.frames is None
             if fresh:
                 record.end, record.frames, record.shed = body, frames, shed
                 self._memory.touch(run)
-            self._memory.wake_if_complete(run)
+            self._memory.wake(run, lambda one: one.frames is not None)
             self._memory.results.ack(entry_id)
             return Recorded.NEW if fresh else Recorded.REPEAT
 
@@ -84,6 +94,9 @@ class MemoryRuns:
         with self._memory.lock:
             due = sorted((when, str(run), run) for run, when in self._memory.open.items() if when <= now_ms())
             return [run for _, _, run in due[:limit]]
+
+    def now_ms(self) -> int:
+        return now_ms()
 
     def postpone(self, run: RunId, revision: int, delay_ms: int) -> None:
         with self._memory.lock:
@@ -105,21 +118,14 @@ class MemoryRuns:
                 idle_ms=max(0, now_ms() - known.last_ms),
                 deadline_ms=known.deadline_ms,
                 busy=any(one is not None and one <= known.last_ms for one in oldest),
-                cameras={
-                    name: CameraState(camera.end, _bitmap(camera.judged), camera.inspected_mm2, camera.strip_mm2)
-                    for name, camera in known.cameras.items()
-                },
-                flagged=tuple(
-                    known.flagged[key] for key in sorted(known.flagged, key=lambda key: (key[0], str(key[1])))
-                ),
-                failures={
-                    (name, index): reason
-                    for name, camera in known.cameras.items()
-                    for index, reason in camera.failed.items()
-                },
+                cameras={name: _state_of(known.camera(name)) for name in known.declared},
+                flagged=tuple(value for _, value in sorted(known.flagged.values.items(), key=_by_name)),
+                beyond=known.flagged.beyond,
+                failures={(name, index): why.decode() for (index, name), why in known.reasons.values.items()},
+                strays=tuple(sorted(known.strays)),
             )
 
-    def close(self, run: RunId, revision: int, verdict: Event) -> bool:
+    def close(self, run: RunId, revision: int, verdict: Event, keeping: Keeping = KEEPING) -> bool:
         with self._memory.lock:
             known = self._memory.runs.get(run)
             if known is None or known.closed or known.revision != revision:
@@ -128,6 +134,7 @@ class MemoryRuns:
             self._memory.verdict_of[run] = entry
             self._memory.open.pop(run, None)
             self._memory.runs[run] = RunRecord(b"", known.live, known.deadline_ms, (), closed=entry)
+            self._memory.trim_verdicts(keeping)
             return True
 
     def alarm(self, key: str, alarm: Event) -> bool:
@@ -147,6 +154,18 @@ class MemoryRuns:
         with self._memory.lock:
             known = self._memory.runs.get(run)
             return known.late if known else 0
+
+
+def _by_name(item: tuple[tuple[int, str], bytes]) -> tuple[str, str]:
+    """In the order of Redis' fields."""
+    (index, camera), _ = item
+    return camera, str(index)
+
+
+def _state_of(camera: CameraRecord) -> CameraState:
+    return CameraState(
+        camera.end, _bitmap(camera.judged), _bitmap(camera.failed), camera.inspected_mm2, camera.strip_mm2
+    )
 
 
 def _bitmap(indices: set[int]) -> bytes:

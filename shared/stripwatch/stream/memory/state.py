@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from stripwatch.domain.frame import RunId
-from stripwatch.ports import Event, LineState, Outgoing
+from stripwatch.ports import Event, Keeping, LineState, Outgoing
 from stripwatch.stream.memory.log import Log, now_ms
 from stripwatch.stream.memory.queue import MemoryQueue
+
+MOST_STRAYS = 64
+
+
+@dataclass
+class Kept:
+    """Values of the frames nearest to the head, up to a number of bytes; the same whatever the order they come in."""
+
+    values: dict[tuple[int, str], bytes] = field(default_factory=dict)
+    """By index and camera."""
+    beyond: int = 0
+    _cut: tuple[int, str] | None = None
+
+    def add(self, index: int, camera: str, value: bytes, most: int) -> None:
+        if self._cut is not None and (index, camera) >= self._cut:
+            self.beyond += 1
+            return
+        self.values[index, camera] = value
+        while sum(map(len, self.values.values())) > most:
+            self._cut = max(self.values)
+            del self.values[self._cut]
+            self.beyond += 1
 
 
 @dataclass
@@ -19,7 +42,7 @@ class CameraRecord:
     frames: int | None = None
     shed: int = 0
     judged: set[int] = field(default_factory=set)
-    failed: dict[int, str] = field(default_factory=dict)
+    failed: set[int] = field(default_factory=set)
     inspected_mm2: int = 0
     strip_mm2: int = 0
 
@@ -41,7 +64,9 @@ class RunRecord:
     last_ms: int = 0
     closed: str = ""
     late: int = 0
-    flagged: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    flagged: Kept = field(default_factory=Kept)
+    reasons: Kept = field(default_factory=Kept)
+    strays: set[str] = field(default_factory=set)
     alarms: set[str] = field(default_factory=set)
 
     def camera(self, name: str) -> CameraRecord:
@@ -82,10 +107,32 @@ class LineMemory:
             self.runs[run].last_ms = now_ms()
             self.runs[run].revision += 1
 
-    def wake_if_complete(self, run: RunId) -> None:
+    def wake(self, run: RunId, when: Callable[[CameraRecord], bool]) -> None:
+        """Makes the run due when it is so of all its cameras."""
         record = self.runs[run]
-        if all(record.camera(name).looks_complete() for name in record.declared):
+        if all(when(record.camera(name)) for name in record.declared):
             self.open[run] = 0
+
+    def is_stray(self, run: RunId, camera: str) -> bool:
+        """Whether the run did not declare the camera; if so, it is remembered by name."""
+        record = self.runs[run]
+        if camera in record.declared:
+            return False
+        known = set(sorted({*record.strays, camera})[:MOST_STRAYS])
+        record.revision += known != record.strays
+        record.strays = known
+        return True
+
+    def trim_verdicts(self, keeping: Keeping) -> None:
+        """The oldest go first, the newest stays."""
+        kept = self.verdicts.entries
+        while len(kept) > 1:
+            first, event = next(iter(kept.items()))
+            held = sum(len(one.json) + len(one.body) for one in kept.values())
+            if first[0] > now_ms() - keeping.verdict_ms and held <= keeping.verdict_bytes:
+                return
+            self.verdicts.delete(f"{first[0]}-{first[1]}")
+            del self.verdict_of[event.run]
 
     def append_frame(self, entry: Outgoing) -> None:
         self.frames.log.append(entry)

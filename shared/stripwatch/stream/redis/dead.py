@@ -10,6 +10,8 @@ from stripwatch.stream.keys import Keys, member
 from stripwatch.stream.redis.client import Client
 from stripwatch.stream.redis.entries import Unreadable, entry
 
+LETTERS_AT_ONCE = 16
+
 
 class RedisDead:
     """What could not be processed, with its reason and bytes."""
@@ -19,7 +21,16 @@ class RedisDead:
         self._keys = keys
 
     def page(self, count: int) -> list[DeadLetter]:
-        return [self._letter(raw) for raw in self._client.do("XREVRANGE", self._keys.dead, "+", "-", "COUNT", count)]
+        letters: list[DeadLetter] = []
+        end = "+"
+        while len(letters) < count:  # in pieces: each may hold a whole frame
+            step = min(LETTERS_AT_ONCE, count - len(letters))
+            found = self._client.do("XREVRANGE", self._keys.dead, end, "-", "COUNT", step)
+            letters += [self._letter(raw) for raw in found]
+            if len(found) < step:
+                break
+            end = f"({letters[-1].id}"
+        return letters
 
     def _letter(self, raw: Any) -> DeadLetter:
         identity, parts = raw[0].decode(), raw[1]
@@ -48,7 +59,7 @@ class RedisBeats:
         self._keys = keys
 
     def beat(self, stage: str, who: str, ttl_ms: int) -> None:
-        self._client.do("SET", self._keys.beat(stage, who), "1", "PX", ttl_ms)
+        self._client.call("beat", [self._keys.beat(stage, who)], [ttl_ms])
 
     def alive(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from stripwatch.domain.frame import RunId
-from stripwatch.ports import CameraState, Event, Record, Recorded, RunState
+from stripwatch.ports import KEEPING, CameraState, Event, Keeping, Record, Recorded, RunState
 from stripwatch.stream.keys import RESULTS_GROUP, Keys, member, run_of
 from stripwatch.stream.redis.client import Call, Client, Part
 from stripwatch.stream.redis.entries import milliseconds
@@ -13,10 +14,19 @@ from stripwatch.stream.redis.letters import bury
 
 ALARM_ENTRIES = 1_000
 """Alarms kept, each with a picture of some 10 KiB; the oldest go first."""
-TOMBSTONE_MS = 7 * 24 * 3600 * 1000
-"""How long a closed run is remembered, so that its late frames are known for what they are."""
-VERDICT_MS = 90 * 24 * 3600 * 1000
-"""How long verdicts are kept."""
+FIELDS_AT_ONCE = 100
+"""Of a run's hash, in one read."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """The fields of a run's hash that come in any number."""
+
+    ends: dict[str, bytes] = field(default_factory=dict)
+    flagged: dict[bytes, bytes] = field(default_factory=dict)
+    failures: dict[tuple[str, int], str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    strays: tuple[str, ...] = ()
 
 
 class RedisRuns:
@@ -26,15 +36,26 @@ class RedisRuns:
         self._client = client
         self._keys = keys
 
-    def record(self, records: Sequence[Record]) -> list[Recorded]:
+    def record(self, records: Sequence[Record], keeping: Keeping = KEEPING) -> list[Recorded]:
         keys = self._keys
         calls: list[Call] = [
             (
                 "record",
-                [keys.run(one.run), keys.open, keys.results, keys.seen(one.run, one.camera)],
+                [
+                    *(keys.run(one.run), keys.open, keys.results),
+                    *(keys.seen(one.run, one.camera), keys.failed(one.run, one.camera)),
+                    *(keys.kept(one.run, "flag"), keys.kept(one.run, "fail")),
+                ],
                 [
                     *(member(one.run), RESULTS_GROUP, one.id, one.camera, one.index),
-                    *(one.inspected_mm2, one.strip_mm2, one.flagged, one.failure),
+                    *(
+                        one.inspected_mm2,
+                        one.strip_mm2,
+                        one.flagged,
+                        one.failure,
+                        keeping.flagged_bytes,
+                        keeping.reason_bytes,
+                    ),
                 ],
             )
             for one in records
@@ -57,6 +78,9 @@ class RedisRuns:
         answer = self._client.call("due", [self._keys.open], [limit])
         return [run_of(self._keys.line, name.decode()) for name in answer]
 
+    def now_ms(self) -> int:
+        return self._client.now_ms(self._keys.open)
+
     def postpone(self, run: RunId, revision: int, delay_ms: int) -> None:
         keys = [self._keys.run(run), self._keys.open]
         self._client.call("postpone", keys, [member(run), revision, delay_ms])
@@ -68,7 +92,7 @@ class RedisRuns:
         if start is None or closed is not None:
             return None
         names = cameras.decode().split(",")
-        ends, flagged, failures, areas = self._scan(key)
+        found = self._scan(key)
         oldest = self._client.call("oldest", [self._keys.frames, self._keys.results], [])
         return RunState(
             run=run,
@@ -76,58 +100,61 @@ class RedisRuns:
             start=start,
             pins=pins or b"",
             live=live == b"1",
-            idle_ms=max(0, self._client.now_ms(self._keys.open) - int(last)),
+            idle_ms=max(0, self.now_ms() - int(last)),
             deadline_ms=int(deadline),
             busy=any(one and milliseconds(one.decode()) <= int(last) for one in oldest),
             cameras={
                 name: CameraState(
-                    end=ends.get(name, b""),
+                    end=found.ends.get(name, b""),
                     judged=self._client.do("GET", self._keys.seen(run, name)) or b"",
-                    inspected_mm2=areas.get(("inspected", name), 0),
-                    strip_mm2=areas.get(("strip", name), 0),
+                    failed=self._client.do("GET", self._keys.failed(run, name)) or b"",
+                    inspected_mm2=found.counts.get(f"inspected:{name}", 0),
+                    strip_mm2=found.counts.get(f"strip:{name}", 0),
                 )
-                for name in {*names, *ends, *(name for _, name in areas)}
+                for name in names
             },
-            flagged=tuple(flagged),
-            failures=failures,
+            flagged=tuple(found.flagged[name] for name in sorted(found.flagged)),
+            beyond=found.counts.get("beyond:flag", 0),
+            failures=found.failures,
+            strays=found.strays,
         )
 
-    def _scan(
-        self, key: str
-    ) -> tuple[dict[str, bytes], list[bytes], dict[tuple[str, int], str], dict[tuple[str, str], int]]:
-        """Ends, flagged records, failures and areas of a run, read in pieces: one big read would stop the server."""
-        ends: dict[str, bytes] = {}
-        flagged: dict[bytes, bytes] = {}
-        failures: dict[tuple[str, int], str] = {}
-        areas: dict[tuple[str, str], int] = {}
+    def _scan(self, key: str) -> _Found:
+        """What a run's hash holds, read in pieces: one big read would stop the server."""
+        found = _Found()
         cursor = 0
         while True:
-            cursor, parts = self._client.do("HSCAN", key, cursor, "COUNT", 500)
-            for field, value in parts.items():
-                what, _, rest = field.decode().partition(":")
+            cursor, parts = self._client.do("HSCAN", key, cursor, "COUNT", FIELDS_AT_ONCE)
+            for name, value in parts.items():
+                what, _, rest = name.decode().partition(":")
                 if what == "end":
-                    ends[rest] = value
+                    found.ends[rest] = value
                 elif what == "flag":
-                    flagged[field] = value
+                    found.flagged[name] = value
                 elif what == "fail":
                     camera, _, index = rest.rpartition(":")
-                    failures[camera, int(index)] = value.decode()
-                elif what in ("inspected", "strip"):
-                    areas[what, rest] = int(value)
+                    found.failures[camera, int(index)] = value.decode(errors="replace")
+                elif what == "strays":
+                    found.strays = tuple(value.decode().split(","))
+                elif what in ("inspected", "strip", "beyond"):
+                    found.counts[name.decode()] = int(value)
             if int(cursor) == 0:
-                return ends, [flagged[field] for field in sorted(flagged)], failures, areas
+                return found
 
-    def close(self, run: RunId, revision: int, verdict: Event) -> bool:
+    def close(self, run: RunId, revision: int, verdict: Event, keeping: Keeping = KEEPING) -> bool:
         keys = self._keys
         cameras = self._client.do("HGET", keys.run(run), "cameras")
         if cameras is None:
             return False
-        seen = [keys.seen(run, name) for name in cameras.decode().split(",")]
+        held = keys.of_run(run, cameras.decode().split(","))
         return bool(
             self._client.call(
                 "close",
-                [keys.run(run), keys.open, keys.verdicts, keys.verdict_of, *seen],
-                [member(run), revision, verdict.event_id, verdict.json, verdict.body, TOMBSTONE_MS, VERDICT_MS],
+                [keys.run(run), keys.open, keys.verdicts, keys.verdict_of, keys.verdict_bytes, *held],
+                [
+                    *(member(run), revision, verdict.event_id, verdict.json, verdict.body),
+                    *(keeping.tombstone_ms, keeping.verdict_ms, keeping.verdict_bytes),
+                ],
             )
         )
 
