@@ -32,6 +32,8 @@ BEAT_EVERY_S = 2.0
 BEAT_TTL_MS = 10_000
 RUNS_AT_ONCE = 16
 LOOK_AGAIN_MS = 1_000
+MOST_ATTEMPTS = 5
+"""A run that was tried more often without a verdict is decided by its frames' account alone."""
 MOST_DELIVERIES = 5
 """A result that was handed out more often without being recorded ended those who had it."""
 REASON_CHARS = 200
@@ -178,6 +180,9 @@ class Aggregate:
         if not is_over(state, ledger):
             line.runs.postpone(run, state.revision, _look_again_ms(state))
             return False
+        if line.runs.attempt(run) > MOST_ATTEMPTS:
+            log.error("%s: could not be decided %d times, its defects are left out", run, MOST_ATTEMPTS)
+            state = without_defects(state)
         verdict = decide(state, ledger, time.time_ns())
         if not line.runs.close(run, state.revision, verdict_event(verdict), self._settings.keeping):
             return False  # closed by another, or changed: it is due again
@@ -192,6 +197,11 @@ def is_over(state: RunState, ledger: Ledger) -> bool:
     """
     expired = state.idle_ms >= state.deadline_ms and not state.busy
     return ledger.complete or (expired and (state.live or ledger.ended))
+
+
+def without_defects(state: RunState) -> RunState:
+    """The run with none of its flagged frames: what they hold has ended, or failed, whoever looked at it."""
+    return replace(state, flagged=(), beyond=state.beyond + len(state.flagged))
 
 
 def summary(verdict: StripVerdict) -> str:

@@ -147,9 +147,9 @@ def test_of_a_closed_run_nothing_is_left_but_its_tombstone(line: LineStream, raw
     )
     state = line.runs.state(RUN)
     assert state is not None
-    assert len([key for key in raw.scan_iter(match="*:s1:r1*")]) == 5
+    assert len(list(raw.scan_iter(match="*:s1:r1*"))) == 5
     assert line.runs.close(RUN, state.revision, Event("v", RUN, b"{}", b""))
-    assert [key for key in raw.scan_iter(match="*:s1:r1*")] == [b"sw:{line1}:run:s1:r1"]
+    assert list(raw.scan_iter(match="*:s1:r1*")) == [b"sw:{line1}:run:s1:r1"]
     assert set(raw.hgetall("sw:{line1}:run:s1:r1")) == {b"closed"}
     assert raw.ttl("sw:{line1}:run:s1:r1") > 0
 

@@ -435,6 +435,14 @@ def test_reasons_of_failed_frames_are_bounded_and_the_frames_are_not(line: LineS
     assert (found.cameras["top"].failed, found.failures) == (b"\xa0", {("top", 0): "too dark"})
 
 
+def test_attempts_at_an_open_run_are_counted_and_change_nothing_else(line: LineStream) -> None:
+    run = start(line)
+    revision = state(line, run).revision
+    assert [line.runs.attempt(run), line.runs.attempt(run)] == [1, 2]
+    assert line.runs.close(run, revision, Event("v", run, b"{}", b""))
+    assert line.runs.attempt(run) == 0
+
+
 def test_verdicts_are_kept_up_to_their_bytes_and_the_newest_always(line: LineStream) -> None:
     keeping = Keeping(verdict_bytes=250)
     runs = [start(line, name=f"r{number}") for number in range(4)]

@@ -12,7 +12,7 @@ from stripwatch.domain.frame import IndexRange, RunId
 from stripwatch.domain.result import FrameResult
 from stripwatch.domain.strip import CameraEnd, RunStart, Shed
 from stripwatch.errors import StreamUnavailable
-from stripwatch.ports import Done, Event, Kind, LineStream, Outgoing
+from stripwatch.ports import Done, Event, Kind, LineStream, Outgoing, RunState
 from stripwatch.rpc.codec.frames import encode_end, encode_header, encode_start
 from stripwatch.rpc.codec.results import encode_pins, encode_result
 from stripwatch.rpc.codec.verdicts import decode_verdict
@@ -271,6 +271,40 @@ def test_a_run_that_cannot_be_decided_does_not_hold_up_the_others(monkeypatch: p
     monkeypatch.setattr(service, "decide", decide)
     plant.step(2)
     assert {event.run for event in plant.verdicts()} == {RUN, other}
+
+
+def test_a_run_that_can_never_be_decided_gets_a_verdict_without_its_defects(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant = Plant()
+    plant.begin(start())
+    plant.send(result(0, scratch(0)), result(1), end(2))
+
+    def fails_on_defects(state: RunState, *rest: object) -> object:
+        if state.flagged:
+            raise ValueError("a fault of ours")
+        return decide(state, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(service, "decide", fails_on_defects)
+    plant.step(10)
+    [event] = plant.verdicts()
+    verdict = decode_verdict(event.body)
+    assert (verdict.disposition.value, verdict.defects, verdict.cameras[0].judged) == ("review", (), 2)
+    assert any("not listed" in reason for reason in verdict.reasons)
+
+
+def test_a_result_that_ended_whoever_had_it_is_put_aside_and_its_mates_are_recorded() -> None:
+    plant = Plant(claim_idle_seconds=0.0001)
+    plant.begin(start())
+    plant.step()
+    plant.send(result(0), result(1), end(2))
+    assert len(plant.line.results.read("dead", 10, 0)) == 3
+    for _ in range(5):
+        [poison] = plant.line.results.claim("dead too", 0, 1)  # the first of them, again and again
+    plant.step(3)
+    [letter] = plant.line.dead.page(10)
+    assert (letter.entry.body, letter.reason) == (poison.body, "delivered 7 times without being recorded")
+    state = plant.line.runs.state(RUN)
+    assert state is not None
+    assert (state.cameras["c1"].judged, bool(state.cameras["c1"].end)) == (b"\x40", True)
 
 
 def test_a_stream_that_goes_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,6 +121,22 @@ def test_a_live_source_sheds_the_newest_frames_and_declares_them_as_ranges() -> 
     assert (feed.sent, feed.shed) == (15, 5)
 
 
+def test_a_strip_with_more_gaps_than_can_be_declared_is_shed_to_its_tail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stripwatch.feed.account.MOST_GAPS", 3)
+    line = MemoryStream().line("line1")
+    clock = Clock()
+    feed = publisher(line, clock, live=True)
+    feed.start(start(live=True))
+    for index in range(12):
+        line.source.set_state(LineState.PAUSED if index % 2 else LineState.RUNNING)
+        clock.now += 1
+        feed.frame(frame(index))
+    feed.end(end(12))
+    [declared] = ends(take(line))
+    assert [(one.frames.first, one.frames.last) for one in declared.shed] == [(1, 1), (3, 3), (5, 5), (6, 11)]
+    assert declared.shed[-1].reason == "too many gaps"
+
+
 def test_a_paused_line_makes_a_live_source_shed_with_that_reason() -> None:
     line = MemoryStream().line("line1")
     clock = Clock()

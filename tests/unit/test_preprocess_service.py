@@ -411,6 +411,29 @@ def test_frames_of_a_worker_that_died_are_taken_over_one_at_a_time_and_judged_al
     assert sorted(count for _, count in plant.classifier.requests) == [3, 3, 3, 3, 9]
 
 
+def test_what_a_worker_holds_is_bounded_in_bytes_and_a_larger_frame_comes_alone() -> None:
+    plant = started(*[HEALTHY] * 12)
+    size = HEALTHY.nbytes
+    worker = plant.worker(hand_bytes=1 << 20)
+    intake = worker.intake
+    intake._capacity_bytes = 3 * size
+    most = 0
+    for _ in range(100):
+        intake.take(busy=False)
+        most = max(most, worker.service.hand.held_bytes)
+    assert most == 3 * size
+    intake._capacity_bytes = size // 2
+    worker.until(lambda: len(plant.results()) == 12)
+
+
+def test_a_frame_of_a_camera_that_the_run_did_not_declare_goes_to_dead() -> None:
+    plant = started(HEALTHY)
+    plant.send_frame(replace(header_of(HEALTHY, 1), camera="another"), HEALTHY.tobytes())
+    plant.worker().until(lambda: len(plant.results()) == 2)
+    [letter] = plant.dead()
+    assert letter.reason == "frame: expected one of camera cam1, got another"
+
+
 def test_new_frames_are_judged_while_abandoned_ones_are_taken_over() -> None:
     plant = started(*[HEALTHY] * 30)
     plant.line.frames.read("dead", 100, 0)

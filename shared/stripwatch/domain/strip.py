@@ -11,6 +11,9 @@ from stripwatch.errors import BadInput
 
 MAX_CAMERAS = 64
 
+MAX_SHED = 100_000
+"""Ranges of shed frames in one camera's end: every second frame of 20 km of strip."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunStart:
@@ -60,6 +63,8 @@ class CameraEnd:
         check_name("camera", self.camera)
         if not 0 <= self.frames <= MAX_INDEX + 1:
             raise BadInput(f"camera end: expected 0 to {MAX_INDEX + 1} frames, got {self.frames}")
+        if len(self.shed) > MAX_SHED:
+            raise BadInput(f"camera end: expected at most {MAX_SHED} shed ranges, got {len(self.shed)}")
         for shed in self.shed:
             if shed.frames.last >= self.frames:
                 raise BadInput(f"camera end: shed range {shed.frames} lies beyond the {self.frames} frames declared")

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from stripwatch.domain.frame import IndexRange
-from stripwatch.domain.strip import CameraEnd, RunStart, Shed
+from stripwatch.domain.strip import MAX_SHED, CameraEnd, RunStart, Shed
 from stripwatch.errors import BadInput
 from stripwatch.feed.gate import STOPPED
+
+MOST_GAPS = MAX_SHED // 2
+"""Ranges of frames held back that one camera's end declares; the other half is for what the source itself lost."""
 
 
 @dataclass(slots=True)
@@ -18,6 +21,11 @@ class CameraAccount:
     following: int = 0
     shed: list[Shed] = field(default_factory=list)
     ended: bool = False
+
+    @property
+    def torn(self) -> bool:
+        """Whether it has as many gaps as can be declared: nothing more of it goes out, so that each is."""
+        return len(self.shed) >= MOST_GAPS
 
     def took(self, index: int) -> None:
         self.following = max(self.following, index + 1)

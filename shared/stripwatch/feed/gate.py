@@ -13,6 +13,7 @@ PAUSED = "paused"
 FULL = "stream full"
 AWAY = "stream away"
 STOPPED = "source stopped"
+TORN = "too many gaps"
 
 _ASK_EVERY_S = 0.05
 

@@ -10,7 +10,7 @@ from stripwatch.domain.frame import Frame, RunId
 from stripwatch.domain.strip import CameraEnd, RunStart
 from stripwatch.errors import BadInput, StreamFull, StreamUnavailable
 from stripwatch.feed.account import RunAccount
-from stripwatch.feed.gate import AWAY, FULL, STOPPED, Gate
+from stripwatch.feed.gate import AWAY, FULL, STOPPED, TORN, Gate
 from stripwatch.feed.outbox import Outbox
 from stripwatch.feed.rules import FeedRules
 from stripwatch.ports import Kind, LineStream, Outgoing
@@ -68,7 +68,10 @@ class Publisher:
         """Sends a frame, or declares it shed."""
         header = frame.header
         camera = self._account(header.run).camera(header.camera)
-        reason = self._why_not(len(frame.pixels)) if self._rules.live else self._wait_for_room()
+        if camera.torn:
+            reason = TORN
+        else:
+            reason = self._why_not(len(frame.pixels)) if self._rules.live else self._wait_for_room()
         if reason:
             camera.held_back(header.index, reason)
             self.shed += 1

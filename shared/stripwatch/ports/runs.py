@@ -128,6 +128,9 @@ class Runs(Protocol):
     def state(self, run: RunId) -> RunState | None:
         """The run as it is now; None if it is closed or unknown."""
 
+    def attempt(self, run: RunId) -> int:
+        """Counts that somebody is about to decide an open run, who may end over it; how often that was so by now."""
+
     def close(self, run: RunId, revision: int, verdict: Event, keeping: Keeping = KEEPING) -> bool:
         """Publishes the verdict and forgets the run but for a tombstone, in one atomic step.
 

@@ -5,7 +5,7 @@
 --
 -- The text's hash stands in every name, so that processes of two versions share a server during an upgrade.
 --
--- Run hash: start, pins, live, deadline, cameras, rev, last, closed, late, strays;
+-- Run hash: start, pins, live, deadline, cameras, rev, last, tries, closed, late, strays;
 -- per camera C: end:C, frames:C, shed:C, judged:C, failed:C, inspected:C, strip:C, flag:C:INDEX, fail:C:INDEX; alarm:KEY;
 -- of what is kept up to a bound (flag, fail): held:WHAT, cut:WHAT, beyond:WHAT
 
@@ -294,6 +294,12 @@ local function postpone(keys, args)
   return redis.call('ZADD', keys[2], 'XX', now_ms() + tonumber(args[3]), args[1])
 end
 
+-- keys: run; how often an open run was about to be decided, this time included; 0 for one that is not open
+local function attempt(keys, args)
+  if redis.call('HEXISTS', keys[1], 'start') == 0 then return 0 end
+  return redis.call('HINCRBY', keys[1], 'tries', 1)
+end
+
 -- One made before they were summed up may take more off the sum than it holds.
 local function forget_verdict(verdicts, verdict_of, sum, entry)
   local parts = entry[2]
@@ -460,6 +466,7 @@ register('record_end', record_end, {'allow-oom'})
 register('acknowledge', acknowledge, {'allow-oom'})
 register('due', due, {'no-writes'})
 register('postpone', postpone, {'allow-oom'})
+register('attempt', attempt, {'allow-oom'})
 register('close', close, {'allow-oom'})
 register('alarm', alarm, {'allow-oom'})
 register('now', function() return now_ms() end, {'no-writes'})

@@ -64,6 +64,7 @@ class RunRecord:
     last_ms: int = 0
     closed: str = ""
     late: int = 0
+    tries: int = 0
     flagged: Kept = field(default_factory=Kept)
     reasons: Kept = field(default_factory=Kept)
     strays: set[str] = field(default_factory=set)

@@ -141,6 +141,9 @@ class RedisRuns:
             if int(cursor) == 0:
                 return found
 
+    def attempt(self, run: RunId) -> int:
+        return int(self._client.call("attempt", [self._keys.run(run)], []))
+
     def close(self, run: RunId, revision: int, verdict: Event, keeping: Keeping = KEEPING) -> bool:
         keys = self._keys
         cameras = self._client.do("HGET", keys.run(run), "cameras")
