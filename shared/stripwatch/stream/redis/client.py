@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from importlib import resources
 from typing import Any
 
-from redis.exceptions import NoPermissionError, ReadOnlyError, RedisClusterException, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisClusterException, RedisError, ResponseError
 
 from stripwatch.errors import StreamUnavailable
 from stripwatch.stream.redis.address import parse, public
-from stripwatch.stream.redis.faults import ours
+from stripwatch.stream.redis.faults import is_deposed, ours
 from stripwatch.stream.redis.opening import opened
 from stripwatch.stream.redis.tls import RedisTls
 
@@ -49,7 +49,7 @@ class Client:
         try:
             yield
         except (RedisError, RedisClusterException) as error:  # the latter is no RedisError
-            if isinstance(error, ReadOnlyError) and not self.is_cluster:  # no primary any more: look who is
+            if is_deposed(error) and not self.is_cluster:  # the next try looks who is primary now
                 self._redis.connection_pool.disconnect(inuse_connections=False)
             raise ours(error, self.address) from error
         except (OSError, ValueError) as error:

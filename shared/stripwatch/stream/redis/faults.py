@@ -34,6 +34,11 @@ def ours(error: RedisError | RedisClusterException, address: str) -> StripwatchE
     return StreamUnavailable(f"Redis at {address} {away}") if away else StripwatchError(f"Redis at {address}: {text}")
 
 
+def is_deposed(error: Exception) -> bool:
+    """A primary no more, or one that its replicas have left."""
+    return isinstance(error, ReadOnlyError) or str(error).startswith("NOREPLICAS")
+
+
 def _away(error: Exception, text: str) -> str:
     """What keeps Redis from answering now; "" where it did answer."""
     if isinstance(error, MasterNotFoundError):
