@@ -8,10 +8,11 @@ import socket
 
 from stripwatch.errors import StripwatchError
 from stripwatch.rpc.server import GrpcServer
+from stripwatch.rpc.tokens import Tokens, parse_tokens, tokens_in
 from stripwatch.rpc.v1.verdict_pb2_grpc import add_VerdictsServicer_to_server
 from stripwatch.runtime import logging, settings
 from stripwatch.runtime.lifecycle import Lifecycle, main
-from stripwatch.stream import connect
+from stripwatch.stream import open_stream
 from stripwatch_aggregator.crew import run_all
 from stripwatch_aggregator.service import Aggregate
 from stripwatch_aggregator.settings import AggregatorSettings
@@ -25,7 +26,7 @@ def run() -> None:
     logging.configure("aggregator", given.log_level, given.log_format)
     lifecycle = Lifecycle()
     lifecycle.listen()
-    stream = connect(given.redis_url.get_secret_value(), timeout_s=given.redis_timeout_seconds)
+    stream = open_stream(given)
 
     def ready() -> str | None:
         try:
@@ -40,6 +41,8 @@ def run() -> None:
         max_workers=given.max_watchers + UNARY_WORKERS,
         connection_age_s=None,
         ready=ready,
+        tls=given.tls,
+        tokens=_tokens(given),
     )
     verdicts = VerdictsService(stream, given.lines, given.max_watchers, lambda: lifecycle.running)
     server.add(add_VerdictsServicer_to_server, verdicts, SERVICE)
@@ -50,6 +53,14 @@ def run() -> None:
     finally:
         server.stop(given.drain_seconds)
         stream.close()
+
+
+def _tokens(given: AggregatorSettings) -> Tokens | None:
+    """Who may call; None: whoever reaches the port."""
+    if given.tokens_file:
+        return tokens_in(given.tokens_file)
+    known = parse_tokens(given.tokens.get_secret_value()) if given.tokens.get_secret_value() else None
+    return (lambda: known) if known else None
 
 
 if __name__ == "__main__":

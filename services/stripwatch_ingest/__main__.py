@@ -12,7 +12,7 @@ from stripwatch.runtime import logging as logs
 from stripwatch.runtime.deadline import Deadline, backoff
 from stripwatch.runtime.lifecycle import Lifecycle, main
 from stripwatch.runtime.settings import load
-from stripwatch.stream import connect
+from stripwatch.stream import open_stream
 from stripwatch_ingest import wiring
 from stripwatch_ingest.service import Ingest
 from stripwatch_ingest.settings import IngestSettings
@@ -28,8 +28,10 @@ def run() -> None:
     lifecycle = Lifecycle()
     lifecycle.listen()
     source = wiring.source(settings, lifecycle)
-    stream = connect(settings.redis_url.get_secret_value(), timeout_s=settings.redis_timeout_seconds)
-    health = GrpcServer(settings.health_host, settings.health_port, ready=lambda: _not_ready(stream, source))
+    stream = open_stream(settings)
+    health = GrpcServer(
+        settings.health_host, settings.health_port, ready=lambda: _not_ready(stream, source), tls=settings.tls
+    )
     health.start()
     try:
         rules = FeedRules(wiring.is_live(settings), settings.run_deadline_seconds, settings.budget_bytes)

@@ -15,7 +15,7 @@ from stripwatch.rpc.client import RemoteScorer
 from stripwatch.rpc.server import GrpcServer
 from stripwatch.runtime import logging, settings
 from stripwatch.runtime.lifecycle import Lifecycle, main
-from stripwatch.stream import connect
+from stripwatch.stream import open_stream
 from stripwatch_preprocess.dispatch import Dispatch
 from stripwatch_preprocess.plans import Plans
 from stripwatch_preprocess.readiness import Readiness
@@ -29,11 +29,14 @@ def run() -> None:
     cv2.setNumThreads(1)  # workers are the unit of scale; OpenCV's own pool would only contend with them
     lifecycle = Lifecycle()
     lifecycle.listen()
-    stream = connect(given.redis_url.get_secret_value(), timeout_s=given.redis_timeout_seconds)
+    stream = open_stream(given)
     addresses = {Role.CLASSIFIER: given.classifier_address, Role.ANOMALY: given.anomaly_address}
-    scorers = {role: RemoteScorer(role, address) for role, address in addresses.items() if address}
+    scorers = {role: RemoteScorer(role, address, given.tls) for role, address in addresses.items() if address}
     server = GrpcServer(
-        given.health_host, given.health_port, ready=Readiness(stream, [one.ready for one in scorers.values()])
+        given.health_host,
+        given.health_port,
+        ready=Readiness(stream, [one.ready for one in scorers.values()]),
+        tls=given.tls,
     )
     server.start()
     plans = Plans(RecipeBook(given.recipes).find, lru_cache(64)(parse_recipe), scorers, given.request_seconds)

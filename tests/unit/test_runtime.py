@@ -31,10 +31,10 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_secret_can_come_from_a_file_and_is_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     secret = tmp_path / "url"
-    secret.write_text("redis://u:hunter2@host:1/0\n")
+    secret.write_text("rediss://u:hunter2@host:1/0\n")
     monkeypatch.setenv("STRIPWATCH_REDIS_URL_FILE", str(secret))
     settings = load(StreamSettings)
-    assert settings.redis_url.get_secret_value() == "redis://u:hunter2@host:1/0"
+    assert settings.redis_url.get_secret_value() == "rediss://u:hunter2@host:1/0"
     assert "hunter2" not in repr(settings)
 
 

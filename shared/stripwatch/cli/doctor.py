@@ -12,10 +12,12 @@ from stripwatch.cli.model_checks import model_findings
 from stripwatch.cli.recipe_checks import book
 from stripwatch.cli.redis_checks import read_facts, redis_findings
 from stripwatch.cli.show import console, emit, table, word
-from stripwatch.cli.where import JsonOption, LineOption, RedisOption, here, line_name, redis_address
+from stripwatch.cli.where import JsonOption, LineOption, RedisOption, here, line_name, redis_settings
 from stripwatch.errors import NotFound, StripwatchError
 from stripwatch.rpc import health
-from stripwatch.stream import connect
+from stripwatch.runtime.logging import printable
+from stripwatch.runtime.settings import TransportSettings, load
+from stripwatch.stream import open_stream
 
 
 def doctor(redis: RedisOption = None, line: LineOption = None, as_json: JsonOption = False) -> None:
@@ -34,8 +36,7 @@ def doctor(redis: RedisOption = None, line: LineOption = None, as_json: JsonOpti
 
 def examine_stream(redis: str | None, line: str | None) -> list[Finding]:
     try:
-        address = redis_address(redis)
-        stream = connect(address, timeout_s=3.0)
+        stream = open_stream(redis_settings(redis))
     except NotFound:
         return [fail("Redis", "no pipeline runs in this folder", "`stripwatch up`, or name a Redis with --redis")]
     try:
@@ -53,7 +54,11 @@ def examine_stream(redis: str | None, line: str | None) -> list[Finding]:
 
 def examine_services() -> list[Finding]:
     state = here()
-    return service_findings(state.services, lambda address: health.status(address, 2.0)) if state else []
+    if state is None:
+        return []
+    tls = load(TransportSettings).tls
+    pems = tls.read() if tls else None
+    return service_findings(state.services, lambda address: health.status(address, 2.0, pems=pems))
 
 
 def examine_recipes() -> list[Finding]:
@@ -77,6 +82,6 @@ def show(found: list[Finding]) -> None:
     todo = [one for one in found if one.advice]
     out.print()
     for one in todo:
-        out.print(f"{one.what}: {one.advice}", markup=False)
+        out.print(printable(f"{one.what}: {one.advice}"))
     if not todo:
         out.print("all is well")

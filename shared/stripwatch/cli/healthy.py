@@ -13,6 +13,7 @@ import numpy.typing as npt
 from stripwatch.calibration import Floats
 from stripwatch.cli.bars import bar
 from stripwatch.cli.model_checks import check, store
+from stripwatch.cli.where import tls_to
 from stripwatch.cutting import filled, find_strip, squares
 from stripwatch.datasets import decode, open_files
 from stripwatch.domain.frame import Encoding, Frame
@@ -118,7 +119,7 @@ def open_scorer(model: str, service: str | None) -> Iterator[Scorer]:
             raise BadInput(f"{loaded.spec.ref}: expected an anomaly model, got a {loaded.spec.kind.value}")
         yield Scorer(loaded.spec, lambda tiles: quantise(loaded.engine(tiles)))
         return
-    remote = RemoteScorer(Role.ANOMALY, service)
+    remote = RemoteScorer(Role.ANOMALY, service, tls_to(service))
     try:
         spec = remote.describe(model, TIMEOUT_S)
         yield Scorer(spec, lambda tiles: remote.submit(spec, tiles, TIMEOUT_S).result())

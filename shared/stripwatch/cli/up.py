@@ -13,7 +13,7 @@ import typer
 
 from stripwatch.cli.interrupt import interrupt
 from stripwatch.cli.show import console, table
-from stripwatch.cli.where import DEFAULT_LINE
+from stripwatch.cli.where import DEFAULT_LINE, named_redis
 from stripwatch.errors import Conflict
 from stripwatch.local import Pipeline
 from stripwatch.local.services import ingest_spec
@@ -29,7 +29,7 @@ def up(
     classifiers: Annotated[int, typer.Option(min=1, max=16, help="Classifier replicas")] = 1,
     redis: Annotated[
         str | None,
-        typer.Option(metavar="URL", envvar="STRIPWATCH_REDIS_URL", help="Use this Redis [default: an embedded one]"),
+        typer.Option(metavar="URL", help="Use this Redis [env: STRIPWATCH_REDIS_URL] [default: an embedded one]"),
     ] = None,
     line: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help=f"Rolling line, may be repeated [default: {DEFAULT_LINE}]")
@@ -52,9 +52,10 @@ def up(
         )
     signal.signal(signal.SIGTERM, interrupt)
     started = time.monotonic()
+    named = named_redis(redis)
     pipeline = Pipeline(
         data,
-        redis_url=redis,
+        redis_url=named.redis_url.get_secret_value() if named else None,
         lines=tuple(line or [DEFAULT_LINE]),
         workers=workers,
         classifiers=classifiers,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from stripwatch.errors import BadInput, NotFound
+from stripwatch.errors import BadInput, NotFound, SettingsInvalid
 from stripwatch.local.state import UpState, read_state
 from stripwatch.ports import LineStream
-from stripwatch.stream import connect
+from stripwatch.runtime.plaintext import exposed_target
+from stripwatch.runtime.settings import RedisSettings, TransportSettings, load
+from stripwatch.runtime.tls import TlsFiles
+from stripwatch.stream import open_stream
 
 RedisOption = Annotated[
     str | None,
@@ -31,15 +33,41 @@ def here() -> UpState | None:
     return read_state()
 
 
-def redis_address(given: str | None) -> str:
-    """The address to use; NotFound says how to name one."""
-    named = given or os.environ.get("STRIPWATCH_REDIS_URL")
+def named_redis(given: str | None) -> RedisSettings | None:
+    """The Redis that an option or the environment names, if one does."""
+    if given and ("@" in given or "password=" in given):
+        raise BadInput(
+            "--redis: expected an address without user and password, as everybody can read a command line; "
+            "put the whole address into STRIPWATCH_REDIS_URL, or into a file that STRIPWATCH_REDIS_URL_FILE names"
+        )
+    found = load(RedisSettings, redis_url=given) if given else load(RedisSettings)
+    return found if "redis_url" in found.model_fields_set and found.redis_url.get_secret_value() else None
+
+
+def redis_settings(given: str | None) -> RedisSettings:
+    """How to reach Redis; NotFound says how to name one."""
+    named = named_redis(given)
     if named:
         return named
     state = here()
     if state is None:
         raise NotFound("no pipeline runs in this folder: start one with `stripwatch up`, or name a Redis with --redis")
-    return state.redis_url
+    return load(RedisSettings, redis_url=state.redis_url)
+
+
+def redis_address(given: str | None) -> str:
+    """The address to use, with its password."""
+    return redis_settings(given).redis_url.get_secret_value()
+
+
+def tls_to(service: str) -> TlsFiles | None:
+    """The files for TLS to a service at HOST:PORT; SettingsInvalid if it would be plain text to another machine."""
+    given = load(TransportSettings)
+    try:
+        given.refuse_plaintext("service", exposed_target(service))
+    except ValueError as error:
+        raise SettingsInvalid(str(error)) from None
+    return given.tls
 
 
 def line_name(given: str | None) -> str:
@@ -60,7 +88,7 @@ def only_line(given: str | None) -> str:
 @contextmanager
 def open_line(redis: str | None, line: str | None) -> Iterator[LineStream]:
     """The line's streams, for the `with` block."""
-    stream = connect(redis_address(redis))
+    stream = open_stream(redis_settings(redis))
     try:
         yield stream.line(line_name(line))
     finally:

@@ -15,7 +15,8 @@ from stripwatch.local.services import DRAIN_S, Plan, ingest_spec
 from stripwatch.local.supervisor import Supervisor
 from stripwatch.ports import LineStream, Published
 from stripwatch.rpc import health
-from stripwatch.stream import RedisStream, connect
+from stripwatch.runtime.settings import RedisSettings, TransportSettings, load
+from stripwatch.stream import RedisStream, open_stream
 
 STOP_ORDER = ("ingest", "preprocess", "aggregator", "classifier", "anomaly", "redis")
 """What feeds stops before what it feeds, so that nothing in flight is left behind."""
@@ -63,7 +64,7 @@ class Pipeline:
 
     def line(self, name: str | None = None) -> LineStream:
         """A line's streams; the first line's unless named."""
-        self._stream = self._stream or connect(self.redis_url)
+        self._stream = self._stream or open_stream(load(RedisSettings, redis_url=self.redis_url))
         return self._stream.line(name or self.plan.lines[0])
 
     def __enter__(self) -> Pipeline:
@@ -89,10 +90,12 @@ class Pipeline:
         """Waits until every service says SERVING; what it says itself, not whether its process runs."""
         deadline = time.monotonic() + timeout_s
         missing = dict(self.plan.addresses)
+        tls = load(TransportSettings).tls
+        pems = tls.read() if tls else None
         while missing:
             for name in list(missing):
                 self._refuse_if_hopeless(self.supervisor.children[name])
-                if health.status(missing[name], 0.5) == health.SERVING:
+                if health.status(missing[name], 0.5, pems=pems) == health.SERVING:
                     del missing[name]
             if missing and time.monotonic() > deadline:
                 words = "; ".join(f"{name}: {self.supervisor.children[name].last_words}" for name in missing)

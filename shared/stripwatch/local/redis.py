@@ -12,7 +12,8 @@ from pathlib import Path
 from stripwatch.errors import StreamUnavailable, StripwatchError
 from stripwatch.local.child import Child, Spec
 from stripwatch.local.ports import free_ports
-from stripwatch.stream import connect
+from stripwatch.runtime.settings import RedisSettings, load
+from stripwatch.stream import open_stream
 
 OLDEST = (7, 0)
 MAXMEMORY = "512mb"
@@ -66,7 +67,7 @@ def wait_for_redis(url: str, child: Child | None, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            stream = connect(url, timeout_s=2.0)
+            stream = open_stream(load(RedisSettings, redis_url=url, redis_timeout_seconds=2.0))
             try:
                 stream.ping()
             finally:

@@ -46,7 +46,7 @@ class Plan:
             **self.env,
         }
         if kind in ("ingest", "preprocess", "aggregator"):
-            env |= {**ONE_THREAD, "STRIPWATCH_REDIS_URL": self.redis_url}
+            env |= {**ONE_THREAD, **_redis(self.redis_url)}
         if kind in ("preprocess", "aggregator"):
             env["STRIPWATCH_LINES"] = ",".join(self.lines)
         if kind == "preprocess":
@@ -64,7 +64,7 @@ def ingest_spec(name: str, redis_url: str, line: str, settings: Mapping[str, str
     """One ingest that ends with its source."""
     env = {
         **ONE_THREAD,
-        "STRIPWATCH_REDIS_URL": redis_url,
+        **_redis(redis_url),
         "STRIPWATCH_LINE": line,
         "STRIPWATCH_LOG_FORMAT": os.environ.get("STRIPWATCH_LOG_FORMAT", "human"),
         "STRIPWATCH_DRAIN_SECONDS": f"{DRAIN_S:g}",
@@ -72,3 +72,8 @@ def ingest_spec(name: str, redis_url: str, line: str, settings: Mapping[str, str
         **settings,
     }
     return Spec(name, module("ingest"), env, may_end=True)
+
+
+def _redis(url: str) -> dict[str, str]:
+    """A file that our own environment names would come first."""
+    return {"STRIPWATCH_REDIS_URL": url, "STRIPWATCH_REDIS_URL_FILE": ""}

@@ -41,7 +41,11 @@ class ModelServer:
 
         self._models = ServedModels(ModelStore(settings.models), kind, settings.serve, loaded, queue)
         self._server = GrpcServer(
-            settings.health_host, settings.health_port, ready=self._models.ready, max_workers=_CALLS
+            settings.health_host,
+            settings.health_port,
+            ready=self._models.ready,
+            max_workers=_CALLS,
+            tls=settings.tls,
         )
         self.service = ModelService(self._models)
 

@@ -14,7 +14,7 @@ from stripwatch.rpc.status import abort
 
 log = logging.getLogger(__name__)
 
-_OURS = "/stripwatch."
+OURS = "/stripwatch."
 
 
 class Calls(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stub only
@@ -33,7 +33,7 @@ class Calls(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its
         self, continuation: Callable[[Any], Any], handler_call_details: grpc.HandlerCallDetails
     ) -> Any:
         handler = continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith(_OURS):
+        if handler is None or not handler_call_details.method.startswith(OURS):
             return handler
         codecs = {
             "request_deserializer": handler.request_deserializer,

@@ -6,29 +6,37 @@ import json
 
 import grpc
 
-from stripwatch.rpc.limits import KEEPALIVE_MS, MAX_MESSAGE_BYTES
+from stripwatch.rpc.limits import MAX_MESSAGE_BYTES, PROBE_MS
+from stripwatch.runtime.tls import Pems
 
-_SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
+_OPTIONS: list[tuple[str, int | str]] = [
+    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
+    ("grpc.enable_retries", 0),  # who calls decides what to retry, within its own budget
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", PROBE_MS),
+    ("grpc.http2.ping_timeout_ms", PROBE_MS),  # a minute by default, whatever the keepalive's own timeout says
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.dns_min_time_between_resolutions_ms", 2_000),
+]
 
 
-def open_channel(address: str) -> grpc.Channel:
-    """A channel to `host:port` (all of its addresses in turn) or to any gRPC target such as `ipv4:A:1,B:2`."""
+def open_channel(address: str, pems: Pems | None = None) -> grpc.Channel:
+    """A channel to `host:port` (all of its addresses in turn) or to any gRPC target such as `ipv4:A:1,B:2`.
+
+    With `pems` over TLS: the certificate of who answers must be of an authority there, and for the host as dialled (for
+    a list of addresses: for the first).
+    """
     target = address if "://" in address or address.startswith(("ipv4:", "ipv6:", "unix:")) else f"dns:///{address}"
-    return grpc.insecure_channel(
-        target,
-        options=[
-            ("grpc.service_config", _SERVICE_CONFIG),
-            ("grpc.enable_retries", 0),  # who calls decides what to retry, within its own budget
-            ("grpc.use_local_subchannel_pool", 1),
-            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.keepalive_time_ms", KEEPALIVE_MS),
-            ("grpc.keepalive_timeout_ms", KEEPALIVE_MS // 2),
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.http2.max_pings_without_data", 0),
-            ("grpc.min_reconnect_backoff_ms", 100),
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 2_000),
-            ("grpc.dns_min_time_between_resolutions_ms", 2_000),
-        ],
-    )
+    if pems is None:
+        return grpc.insecure_channel(target, options=_OPTIONS)
+    options = list(_OPTIONS)
+    if target.startswith(("ipv4:", "ipv6:")):  # gRPC would look for the whole list in the certificate
+        options.append(("grpc.default_authority", target[5:].lstrip("/").partition(",")[0]))
+    credentials = grpc.ssl_channel_credentials(pems.ca, pems.key, pems.certificate)
+    return grpc.secure_channel(target, credentials, options=options)

@@ -14,16 +14,24 @@ from stripwatch.domain.recipe import Role
 from stripwatch.errors import BadInput, PeerUnavailable
 from stripwatch.ports import Descriptors, Tiles
 from stripwatch.rpc import health
-from stripwatch.rpc.channel import open_channel
 from stripwatch.rpc.codec.models import descriptors_from, descriptors_to, spec_from, tiles_to, units_from
+from stripwatch.rpc.link import Link
 from stripwatch.rpc.status import error_of
 from stripwatch.rpc.v1 import model_pb2 as pb
 from stripwatch.rpc.v1 import model_pb2_grpc as pb_grpc
+from stripwatch.runtime.tls import TlsFiles
 
 SERVICES = {
     Role.CLASSIFIER: "stripwatch.rpc.v1.Classifier",
     Role.ANOMALY: "stripwatch.rpc.v1.AnomalyScorer",
 }
+
+
+class _Stubs:
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.channel = channel
+        self.classifier = pb_grpc.ClassifierStub(channel)
+        self.anomaly = pb_grpc.AnomalyScorerStub(channel)
 
 
 class RemoteScorer:
@@ -32,16 +40,16 @@ class RemoteScorer:
     Raises what the service answered, as the same class that the service raised; PeerUnavailable if it does not.
     """
 
-    def __init__(self, role: Role, address: str) -> None:
+    def __init__(self, role: Role, address: str, tls: TlsFiles | None = None) -> None:
+        """Over TLS with `tls`, plain without. SettingsInvalid if the files cannot be used."""
         self.role = role
         self.address = address
         self._peer = f"{role.value} at {address}"
-        self._channel = open_channel(address)
-        self._classifier = pb_grpc.ClassifierStub(self._channel)
-        self._anomaly = pb_grpc.AnomalyScorerStub(self._channel)
+        self._link = Link(address, tls, _Stubs)
 
     def describe(self, model: str, timeout_s: float) -> ModelSpec:
-        stub = self._classifier if self.role is Role.CLASSIFIER else self._anomaly
+        stubs = self._link.now()
+        stub = stubs.classifier if self.role is Role.CLASSIFIER else stubs.anomaly
         try:
             answer = stub.Describe(pb.DescribeRequest(model=model), timeout=timeout_s)
         except (grpc.RpcError, ValueError) as error:
@@ -59,14 +67,16 @@ class RemoteScorer:
         model, message = str(spec.ref), tiles_to(tiles)
         if self.role is Role.CLASSIFIER:
             request = pb.ClassifyRequest(model=model, tiles=message, descriptors=descriptors)
-            return self._send(self._classifier.Classify, request, spec, len(tiles), timeout_s)
-        return self._send(self._anomaly.Score, pb.ScoreRequest(model=model, tiles=message), spec, len(tiles), timeout_s)
+            return self._send(self._link.now().classifier.Classify, request, spec, len(tiles), timeout_s)
+        return self._send(
+            self._link.now().anomaly.Score, pb.ScoreRequest(model=model, tiles=message), spec, len(tiles), timeout_s
+        )
 
     def submit_descriptors(self, spec: ModelSpec, descriptors: Descriptors, timeout_s: float) -> RemotePending:
         """As `submit`, with (N, width) descriptors of the spec's backbone for an anomaly scorer that takes them."""
         backbone = spec.descriptors.backbone_sha256 if spec.descriptors else ""
         request = pb.ScoreRequest(model=str(spec.ref), descriptors=descriptors_to(descriptors, backbone))
-        return self._send(self._anomaly.Score, request, spec, len(descriptors), timeout_s)
+        return self._send(self._link.now().anomaly.Score, request, spec, len(descriptors), timeout_s)
 
     def _send(self, method: Any, request: object, spec: ModelSpec, count: int, timeout_s: float) -> RemotePending:
         try:
@@ -76,11 +86,14 @@ class RemoteScorer:
 
     def ready(self, timeout_s: float) -> str | None:
         """None if the service says that it is ready, otherwise why not."""
-        status = health.status_on(self._channel, timeout_s, SERVICES[self.role])
+        channel = self._link.now().channel
+        status = health.status_on(channel, timeout_s, SERVICES[self.role])
+        if status == health.UNREACHABLE:
+            return f"{self._peer}: {status}: {health.obstacle(channel)}"
         return None if status == health.SERVING else f"{self._peer}: {status}"
 
     def close(self) -> None:
-        self._channel.close()
+        self._link.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""What a server says of its own health. `python -m stripwatch.rpc.health HOST:PORT` exits 0 if it is SERVING."""
+"""What a server says of its own health. `python -m stripwatch.rpc.health HOST:PORT` exits 0 if it is SERVING.
+
+The command speaks TLS with the files that STRIPWATCH_TLS_CA and its like name, as the service beside it does.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,11 @@ import sys
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from stripwatch.errors import SettingsInvalid
 from stripwatch.rpc.channel import open_channel
+from stripwatch.rpc.status import explained
+from stripwatch.runtime.settings import TransportSettings, load
+from stripwatch.runtime.tls import Pems
 
 SERVING = "SERVING"
 NOT_SERVING = "NOT_SERVING"
@@ -16,11 +23,12 @@ UNKNOWN = "SERVICE_UNKNOWN"
 UNREACHABLE = "UNREACHABLE"
 
 _PROBE_S = 2.0
+_OBSTACLE_S = 0.5
 
 
-def status(address: str, timeout_s: float, service: str = "") -> str:
+def status(address: str, timeout_s: float, service: str = "", pems: Pems | None = None) -> str:
     """SERVING, NOT_SERVING, SERVICE_UNKNOWN or UNREACHABLE; never raises."""
-    with open_channel(address) as channel:
+    with open_channel(address, pems) as channel:
         return status_on(channel, timeout_s, service)
 
 
@@ -40,13 +48,33 @@ def status_on(channel: grpc.Channel, timeout_s: float, service: str = "") -> str
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
 
 
+def obstacle(channel: grpc.Channel) -> str:
+    """Why a channel that was UNREACHABLE has no connection: what the last attempt met."""
+    try:
+        health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=_OBSTACLE_S)
+    except grpc.RpcError as error:
+        return explained(error.details() or "") if isinstance(error, grpc.Call) else str(error)
+    except ValueError:
+        return "the channel is closed"
+    return "it answers by now"
+
+
 def _probe(arguments: list[str]) -> int:
-    """For container health checks: 0 SERVING, 1 anything else, 2 wrong usage."""
+    """For container health checks: 0 SERVING, 1 anything else, 2 wrong usage or settings."""
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m stripwatch.rpc.health HOST:PORT\n")
         return 2
-    says = status(arguments[0], _PROBE_S)
-    sys.stdout.write(f"{says}\n")
+    try:
+        tls = load(TransportSettings).tls
+        pems = tls.read() if tls else None
+    except SettingsInvalid as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    with open_channel(arguments[0], pems) as channel:
+        says = status_on(channel, _PROBE_S)
+        sys.stdout.write(f"{says}\n")
+        if says == UNREACHABLE:
+            sys.stderr.write(f"{obstacle(channel)}\n")
     return 0 if says == SERVING else 1
 
 

@@ -15,7 +15,10 @@ from grpc_reflection.v1alpha import reflection
 
 from stripwatch.errors import Conflict, StripwatchError
 from stripwatch.rpc.calls import Calls
+from stripwatch.rpc.credentials import server_credentials
 from stripwatch.rpc.limits import KEEPALIVE_MS, MAX_MESSAGE_BYTES
+from stripwatch.rpc.tokens import Bearer, Tokens
+from stripwatch.runtime.tls import TlsFiles
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +39,9 @@ class GrpcServer:
 
     `ready` returns None, or the reason why the service cannot do its work now. `connection_age_s` None keeps
     connections for as long as clients like: for services of long streams. All names of services that were added,
-    and "" for the whole, have the same health.
+    and "" for the whole, have the same health. Without `tls` it speaks plain text; with `tokens` the services that are
+    added ask for one of them, health and reflection (which tell nothing of any strip) do not. SettingsInvalid if the
+    files for TLS cannot be used.
     """
 
     def __init__(
@@ -48,8 +53,11 @@ class GrpcServer:
         max_workers: int = 16,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         connection_age_s: float | None = CONNECTION_AGE_S,
+        tls: TlsFiles | None = None,
+        tokens: Tokens | None = None,
     ) -> None:
         self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._credentials = server_credentials(tls) if tls else None
         self._ready = ready
         self._reason: str | None = "starting"
         self._names = [""]
@@ -58,7 +66,7 @@ class GrpcServer:
         self._calls = Calls()
         self._server = grpc.server(
             ThreadPoolExecutor(max_workers, thread_name_prefix="grpc"),
-            interceptors=[self._calls],
+            interceptors=[self._calls, *([Bearer(tokens)] if tokens else [])],
             options=_options(max_message_bytes, connection_age_s),
             maximum_concurrent_rpcs=max_workers * (1 + _WAITING_PER_WORKER),
         )
@@ -77,13 +85,18 @@ class GrpcServer:
         names = (*self._names[1:], health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
         try:
-            port = self._server.add_insecure_port(self._address)
+            port = self._listen()
         except RuntimeError as error:
             raise Conflict(f"cannot listen on {self._address}: is the port taken, the host ours?") from error
         self._server.start()
         self._poller.start()
-        log.info("listening", extra={"address": self._address, "port": port})
+        log.info("listening", extra={"address": self._address, "port": port, "tls": self._credentials is not None})
         return port
+
+    def _listen(self) -> int:
+        if self._credentials is None:
+            return self._server.add_insecure_port(self._address)
+        return self._server.add_secure_port(self._address, self._credentials)
 
     @property
     def reason(self) -> str | None:

@@ -16,6 +16,7 @@ from stripwatch.errors import (
     Overloaded,
     PeerUnavailable,
     StripwatchError,
+    Unauthenticated,
 )
 
 RETRY_AFTER = "retry-after-ms"
@@ -42,8 +43,19 @@ _BY_CODE: dict[grpc.StatusCode, type[StripwatchError]] = {
     grpc.StatusCode.CANCELLED: PeerUnavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
+    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
 }
 """For servers that name no class: other software's, and gRPC itself."""
+
+
+_TLS_WORDS = {
+    "Hostname Verification Check failed": "its certificate is for another name than the one dialled",
+    "certificate has expired": "its certificate has expired",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is of no authority in STRIPWATCH_TLS_CA",
+    "WRONG_VERSION_NUMBER": "it speaks plain text, we speak TLS",
+    "Socket closed": "it closed the connection; it may be gone, or speak TLS, or ask for a certificate of ours",
+}
+"""What gRPC says where TLS fails, in words; the first that fits."""
 
 
 def code_of(error: StripwatchError) -> grpc.StatusCode:
@@ -66,7 +78,7 @@ def error_of(peer: str, failure: grpc.RpcError) -> StripwatchError:
         return PeerUnavailable(f"{peer}: {failure or type(failure).__name__}")
     code = failure.code()
     trailers = {key: str(value) for key, value in failure.trailing_metadata() or ()}
-    message = f"{peer}: {failure.details() or code.name}"
+    message = f"{peer}: {explained(failure.details() or '') or code.name}"
     named = CLASSES.get(trailers.get(ERROR_CLASS, ""))
     if named is None and code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in message:
         return BadInput(message)  # gRPC's own word for a message over its limit: no retry will help
@@ -75,3 +87,9 @@ def error_of(peer: str, failure: grpc.RpcError) -> StripwatchError:
         hint = trailers.get(RETRY_AFTER, "")
         return cls(message, retry_after_s=int(hint) / 1000) if hint.isdecimal() else cls(message)
     return cls(message)
+
+
+def explained(details: str) -> str:
+    """gRPC's own text, after what it means where certificates are at fault."""
+    meaning = next((said for word, said in _TLS_WORDS.items() if word in details), None)
+    return f"{meaning} ({details})" if meaning else details

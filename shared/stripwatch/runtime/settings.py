@@ -4,21 +4,98 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stripwatch.domain.names import check_line
 from stripwatch.errors import BadInput, SettingsInvalid
+from stripwatch.runtime.plaintext import exposed_redis, is_loopback
+from stripwatch.runtime.tls import TlsFiles
 
 PREFIX = "STRIPWATCH_"
 
 
-class ServiceSettings(BaseSettings):
-    """What every service takes. A service's own settings class adds to these."""
+class TransportSettings(BaseSettings):
+    """What every process takes that speaks gRPC, as a server or a client."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    tls_certificate: Path | None = Field(
+        default=None, description="PEM certificate and chain of this process, shown to its gRPC clients and servers"
+    )
+    tls_key: Path | None = Field(default=None, description="PEM key of that certificate, without a password")
+    tls_ca: Path | None = Field(
+        default=None, description="PEM certificates of the authorities that gRPC peers are verified against"
+    )
+    tls_client_certificates: Literal["require", "none"] = Field(
+        default="require", description="Whether the gRPC server asks its clients for a certificate: require or none"
+    )
+    plaintext: Literal["loopback", "allowed"] = Field(
+        default="loopback", description="Where gRPC and Redis may go without TLS: loopback, or allowed (everywhere)"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None) or (self.tls_certificate and not self.tls_ca):
+            raise ValueError(f"{PREFIX}TLS_CERTIFICATE, {PREFIX}TLS_KEY, {PREFIX}TLS_CA: expected all, got some")
+        return self
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """None: plain text."""
+        if self.tls_ca is None:
+            return None
+        return TlsFiles(
+            self.tls_ca, self.tls_certificate, self.tls_key, ask_clients=self.tls_client_certificates == "require"
+        )
+
+    def refuse_plaintext(self, name: str, hosts: list[str]) -> None:
+        """ValueError if a gRPC server or client would speak plain text to hosts that are not on this machine."""
+        if self.tls is None:
+            self._refuse_exposed(name, hosts, f"{PREFIX}TLS_CERTIFICATE, {PREFIX}TLS_KEY, {PREFIX}TLS_CA")
+
+    def _refuse_exposed(self, name: str, hosts: list[str], secured_by: str) -> None:
+        if hosts and self.plaintext != "allowed":
+            raise ValueError(
+                f"{name}: expected a loopback address, TLS ({secured_by}), or {PREFIX}PLAINTEXT=allowed, "
+                f"got {', '.join(hosts)}"
+            )
+
+
+class RedisSettings(TransportSettings):
+    """What every process takes that speaks to Redis."""
+
+    redis_url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="redis://, redis-sentinel:// or redis-cluster:// address, rediss...:// over TLS; "
+        "may hold a password",
+    )
+    redis_timeout_seconds: float = Field(default=5.0, gt=0, le=60, description="Longest wait for an answer of Redis")
+    redis_ca: Path | None = Field(
+        default=None, description="PEM certificates of the authorities for rediss (unset: those of the system)"
+    )
+    redis_certificate: Path | None = Field(
+        default=None, description="PEM certificate for a Redis that asks its clients for one"
+    )
+    redis_key: Path | None = Field(default=None, description="PEM key of that certificate, without a password")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _address(cls, value: SecretStr) -> SecretStr:
+        exposed_redis(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _asks_redis_in_private(self) -> Self:
+        self._refuse_exposed(f"{PREFIX}REDIS_URL", exposed_redis(self.redis_url.get_secret_value()), "rediss://")
+        return self
+
+
+class ServiceSettings(TransportSettings):
+    """What every service takes. A service's own settings class adds to these."""
 
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level logged")
     log_format: str = Field(
@@ -28,15 +105,16 @@ class ServiceSettings(BaseSettings):
     health_host: str = Field(default="127.0.0.1", description="Address the gRPC server listens on")
     drain_seconds: float = Field(default=20.0, gt=0, le=600, description="Time to finish what is in flight at SIGTERM")
 
+    @model_validator(mode="after")
+    def _listens_in_private(self) -> Self:
+        if self.tls_ca and not self.tls_certificate:
+            raise ValueError(f"{PREFIX}TLS_CERTIFICATE, {PREFIX}TLS_KEY: expected both beside {PREFIX}TLS_CA, got none")
+        self.refuse_plaintext(f"{PREFIX}HEALTH_HOST", [] if is_loopback(self.health_host) else [self.health_host])
+        return self
 
-class StreamSettings(ServiceSettings):
+
+class StreamSettings(ServiceSettings, RedisSettings):
     """What every service that speaks to Redis takes."""
-
-    redis_url: SecretStr = Field(
-        default=SecretStr("redis://127.0.0.1:6379/0"),
-        description="redis://, rediss:// or redis-cluster:// address; may hold a password",
-    )
-    redis_timeout_seconds: float = Field(default=5.0, gt=0, le=60, description="Longest wait for an answer of Redis")
 
 
 class LineSettings(StreamSettings):
@@ -60,7 +138,7 @@ class LineSettings(StreamSettings):
             raise ValueError(str(error)) from error
 
 
-S = TypeVar("S", bound=ServiceSettings)
+S = TypeVar("S", bound=TransportSettings)
 
 
 def load(cls: type[S], **overrides: Any) -> S:
@@ -70,18 +148,23 @@ def load(cls: type[S], **overrides: Any) -> S:
         return cls(**given)
     except ValidationError as error:
         secrets = {name for name, field in cls.model_fields.items() if field.annotation is SecretStr}
-        problems = []
-        for problem in error.errors():
-            name = PREFIX + "_".join(str(part) for part in problem["loc"][:1]).upper()
-            got = "" if secrets.intersection(problem["loc"]) else f", got {problem['input']!r}"
-            problems.append(f"{name}: {problem['msg']}{got}")
-        raise SettingsInvalid("; ".join(problems)) from None
+        raise SettingsInvalid("; ".join(_told(problem, secrets) for problem in error.errors())) from None
 
 
-def _from_files(cls: type[ServiceSettings]) -> dict[str, str]:
+def _told(problem: ErrorDetails, secrets: set[str]) -> str:
+    text = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:  # of several settings together: the text names them, and the input holds every secret
+        return text
+    name = PREFIX + str(problem["loc"][0]).upper()
+    return f"{name}: {text}" if secrets.intersection(problem["loc"]) else f"{name}: {text}, got {problem['input']!r}"
+
+
+def _from_files(cls: type[TransportSettings]) -> dict[str, str]:
     """Values of settings whose `..._FILE` variable names a file, as container secrets come."""
     values = {}
     for field in cls.model_fields:
+        if f"{field}_file" in cls.model_fields:  # read by its owner, again and again
+            continue
         path = os.environ.get(f"{PREFIX}{field.upper()}_FILE")
         if path:
             try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from stripwatch.stream.configured import open_stream
 from stripwatch.stream.redis import RedisStream, RedisTls
 
-__all__ = ["RedisStream", "RedisTls", "connect"]
+__all__ = ["RedisStream", "RedisTls", "connect", "open_stream"]
 
 
 def connect(url: str, *, timeout_s: float = 5.0, tls: RedisTls | None = None) -> RedisStream:
