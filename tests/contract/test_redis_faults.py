@@ -165,6 +165,30 @@ def test_pending_entries_that_were_trimmed_are_let_go_and_said(
     assert line.frames.backlog().pending == 2
 
 
+def test_verdicts_trimmed_between_the_look_and_the_read_are_not_passed_over(
+    line: LineStream, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 4):
+        raw.xadd("sw:{line1}:verdicts", {"id": f"v{number}", "r": "s0:r0", "j": "{}", "b": ""}, id=f"{number}000-0")
+    events = line.verdicts
+    look = events._check_place  # type: ignore[attr-defined]
+
+    def then_trim(after: str) -> None:
+        look(after)
+        raw.xdel("sw:{line1}:verdicts", "2000-0")
+
+    monkeypatch.setattr(events, "_check_place", then_trim)
+    with pytest.raises(CursorLost):
+        events.since("1000-0", 10, 0)
+
+
+def test_verdicts_are_paged_in_pieces_and_all_of_them(line: LineStream, raw: redis.Redis) -> None:
+    for number in range(1, 121):
+        raw.xadd("sw:{line1}:verdicts", {"id": f"v{number}", "r": "s0:r0", "j": "{}", "b": ""}, id=f"{number}-0")
+    assert [one.event.event_id for one in line.verdicts.page("", 115)] == [f"v{number}" for number in range(120, 5, -1)]
+    assert len(line.verdicts.page("31-0", 100)) == 30
+
+
 def test_letters_are_read_in_pieces_and_all_of_them(line: LineStream) -> None:
     begin(line, frames=40)
     for entry in line.frames.read("w", 100, 0)[1:]:

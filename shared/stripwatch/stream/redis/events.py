@@ -10,6 +10,9 @@ from stripwatch.stream.keys import Keys, member
 from stripwatch.stream.redis.client import Client
 from stripwatch.stream.redis.entries import order, published
 
+EVENTS_AT_ONCE = 50
+"""In one read of the server: a verdict may have a MiB."""
+
 
 class RedisEvents:
     """`verdicts` or `alarms` of one line."""
@@ -23,16 +26,27 @@ class RedisEvents:
         after = checked(cursor)
         self._check_place(after)
         block: list[str | int] = ["BLOCK", min(block_ms, int(self._client.timeout_s * 800))] if block_ms > 0 else []
-        answer = self._client.do("XREAD", "COUNT", count, *block, "STREAMS", self._key, after)
-        return [published(self._line, raw) for raw in answer[0][1]] if answer else []
+        step = min(count, EVENTS_AT_ONCE)
+        answer = self._client.do("XREAD", "COUNT", step, *block, "STREAMS", self._key, after)
+        found = [published(self._line, raw) for raw in answer[0][1]] if answer else []
+        if found:
+            self._check_gap(after, found[0].cursor)
+        return found
 
     def latest(self) -> str:
         return self._span()[1]
 
     def page(self, before: str, count: int) -> list[Published]:
+        found: list[Published] = []
         end = f"({checked(before)}" if before else "+"
-        answer = self._client.do("XREVRANGE", self._key, end, "-", "COUNT", count)
-        return [published(self._line, raw) for raw in answer]
+        while len(found) < count:
+            step = min(count - len(found), EVENTS_AT_ONCE)
+            answer = self._client.do("XREVRANGE", self._key, end, "-", "COUNT", step)
+            found += [published(self._line, raw) for raw in answer]
+            if len(answer) < step:
+                break
+            end = f"({found[-1].cursor}"
+        return found
 
     def _span(self) -> tuple[str, str]:
         """The newest id ever removed, and the newest id ever given."""
@@ -53,6 +67,12 @@ class RedisEvents:
                 f"{self._key}: cursor {after} lies beyond the stream's last id {last}: was the server replaced?"
             )
         if order(after) < order(removed):
+            raise trimmed(self._key, after, removed)
+
+    def _check_gap(self, after: str, first: str) -> None:
+        """What was trimmed between the look at the cursor's place and the read must not be passed over."""
+        removed, _ = self._span()
+        if (0, 0) < order(after) < order(removed) < order(first):
             raise trimmed(self._key, after, removed)
 
 
