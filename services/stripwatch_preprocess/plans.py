@@ -123,6 +123,7 @@ class Plans:
         if info.closed:
             return None
         if not info.start:
+            self.forget(run)  # its source may start it again any moment: the next frame has to ask anew
             raise BadInput(f"run {run} was never started")
         start = decode_start(info.start)
         body = info.pins or work.pin(run, encode_pins(self._choose(run, start.recipe, patient)))

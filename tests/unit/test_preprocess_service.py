@@ -149,6 +149,19 @@ def test_a_frame_of_a_run_that_was_never_started_goes_to_dead() -> None:
     assert "was never started" in plant.results()[0].reason
 
 
+def test_a_run_that_is_started_again_is_judged_at_once_also_by_a_worker_that_missed_its_start() -> None:
+    """Found by chaos seed 4: for half a second after Redis came back empty, good frames went to `dead`."""
+    plant = started(HEALTHY)
+    state = plant.line.work._memory.runs[RUN]
+    start, state.start = state.start, b""
+    worker = plant.worker()
+    worker.until(lambda: len(plant.dead()) == 2)
+    state.start = start
+    plant.send(HEALTHY, first=1)
+    worker.until(lambda: len(plant.results()) == 2)
+    assert plant.results()[1].outcome is Outcome.JUDGED
+
+
 def test_a_frame_of_a_closed_run_is_finished_so_that_it_is_counted_late() -> None:
     plant = started(HEALTHY)
     revision = plant.line.work._memory.runs[RUN].revision
