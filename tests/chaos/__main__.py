@@ -13,6 +13,7 @@ from typing import Any
 
 from chaos.driver import bench, run_seed
 from chaos.plan import make_plan
+from chaos.servers import KINDS
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / "var" / "chaos"
@@ -108,7 +109,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chaos", description="Seeded faults on the whole pipeline")
     parser.add_argument("--seed", type=int, default=1, help="first seed")
     parser.add_argument("--runs", type=int, default=1, help="how many seeds from there")
-    parser.add_argument("--redis", choices=("7", "8"), default="8", help="which server")
+    parser.add_argument("--redis", choices=KINDS, default="8", help="which server")
     parser.add_argument("--out", type=Path, default=CACHE / "results.jsonl", help="results, one run a line")
     parser.add_argument("--summary", action="store_true", help="totals of the results file")
     return parser.parse_args()

@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import redis
-
 from chaos import books as ledger
 from chaos.faults import Schedule
 from chaos.feeder import Feeder
@@ -25,12 +23,15 @@ from chaos.plant import Plant
 from chaos.strips import LINE, RECIPE
 from stripwatch.domain.frame import RunId
 from stripwatch.errors import StripwatchError
+from stripwatch.feed import end_abandoned, owner_name
 from stripwatch.local.child import Child
 from stripwatch.ports import LineStream, Stream
 from tiny_models import write_model
 
 SETTLE_S = 20.0
 """Longest wait after the last fault; every guarantee must hold by then."""
+ABANDON_S = 8.0
+"""Where Redis lost something, open runs that are left after this time are ended by hand."""
 POLL_S = 0.05
 
 
@@ -48,10 +49,11 @@ class Bench:
 @contextmanager
 def bench(cache: Path) -> Iterator[Bench]:
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        models, recipes = Path(folder) / "models", Path(folder) / "recipes"
+        # A verdict on an unknown recipe says where it was looked for: that must be the same place each time.
+        models, recipes = Path(folder) / "models", cache / "recipes"
         write_model(models, "steel", classes=("healthy", "scratches"), width=3)
         write_model(models, "texture", kind="anomaly", bias=-60.0, width=3)
-        recipes.mkdir()
+        recipes.mkdir(parents=True, exist_ok=True)
         (recipes / "chaos.yaml").write_text(RECIPE, encoding="utf-8")
         yield Bench(models, recipes, golden_verdicts(models, recipes, cache), cache / "kept")
 
@@ -83,8 +85,9 @@ def _keep_or_forget(bench: Bench, folder: Path, seed: int, kind: str, keep: bool
 class _Run:
     def __init__(self, plant: Plant, plan: ChaosPlan, golden: dict[str, Any]) -> None:
         self.plant, self.plan, self.golden = plant, plan, golden
-        self.admin = redis.Redis(port=plant.redis_port, socket_timeout=2.0)
-        self.memory_before = int(self.admin.info("memory")["used_memory"])
+        with plant.store.admin() as admin:
+            self.memory_before = int(admin.info("memory")["used_memory"])
+            self.version = str(admin.info("server")["redis_version"])
         self.began = time.monotonic()
         self.schedule = Schedule(plant, plan, self.began)
         give_up = self.began + SETTLE_S
@@ -93,6 +96,8 @@ class _Run:
         self.ingest: Child | None = None
         self.settled_at = 0.0
         self.trouble = ""
+        self.abandoned = False
+        self.quiet_at = 0.0
 
     def go(self) -> None:
         """Feeds and breaks until both are done, then waits until all is quiet."""
@@ -102,7 +107,8 @@ class _Run:
         while not self.schedule.over:
             self.schedule.step()
             self._tend()
-        deadline = time.monotonic() + SETTLE_S
+        self.quiet_at = time.monotonic()
+        deadline = self.quiet_at + SETTLE_S
         stream = self.plant.connect(direct=True)
         late_owed = {feeder.sent.run: feeder for feeder in self.feeders if feeder.sent.shipment.late}
         while what := self._unsettled(stream, late_owed):
@@ -134,6 +140,9 @@ class _Run:
         waiting = [str(run) for run in self._runs() if line.verdicts.of(run) is None and not self._lossy(run)]
         if waiting:
             return f"no verdict of {', '.join(waiting)}"
+        if self.schedule.lost_at and not self.abandoned and time.monotonic() > self.quiet_at + ABANDON_S:
+            end_abandoned(line, owner_name())  # what an operator does: a replay whose end was lost has no other
+            self.abandoned = True
         for run in list(late_owed):
             if line.verdicts.of(run) is not None:
                 late_owed.pop(run).send_late(line)
@@ -159,9 +168,9 @@ class _Run:
         return bool(self.ingest and (self.ingest.code == 0 or not self.schedule.cut_short))
 
     def _lossy(self, run: RunId) -> bool:
-        """Whether a Redis that keeps nothing was ended after the run had begun."""
+        """Whether Redis may have lost a part of the run, as stated."""
         begun = {feeder.sent.run: feeder.sent.started_s for feeder in self.feeders}.get(run, self.began)
-        return any(begun < at for at in self.schedule.emptied_at)
+        return any(begun < at for at in self.schedule.lost_at)
 
     def _mes_seen(self) -> list[str]:
         return self.plant.mes_seen.read_text(encoding="utf-8").splitlines() if self.plant.mes_seen.exists() else []
@@ -179,7 +188,7 @@ class _Run:
         known = [*[feeder.sent.run for feeder in self.feeders], self.simulated]
         optional = [run for run in known if run not in runs and (run.strip, run.run) in by_run]
         ledger.check_verdicts(books, verdicts, [*runs, *optional], seen)
-        books.check(not told_of_loss or bool(self.schedule.emptied_at), f"the MES lost its place: {told_of_loss}")
+        books.check(not told_of_loss or bool(self.schedule.lost_at), f"the MES lost its place: {told_of_loss}")
         dead = ledger.buried(line)
         for feeder in self.feeders:
             sent = feeder.sent
@@ -194,13 +203,13 @@ class _Run:
                 ledger.check_run(books, sent, verdict, golden, late, dead)
         self._check_simulated(books, by_run, line)
         self._check_ingest(books)
-        ledger.check_memory(books, self.admin, self.memory_before)
+        with self.plant.store.admin() as admin:
+            ledger.check_memory(books, admin, self.memory_before)
         ledger.check_processes(books, self.plant.log_text(), self.plant.ends)
         for name, child in self.plant.supervisor.children.items():
             books.check(child.running or name == "ingest", f"{name} does not run at the end: {child.reason}")
         alive = line.beats.alive()
         books.check({"preprocess", "aggregate"} <= alive.keys(), f"no heartbeat of some stage: {sorted(alive)}")
-        self.schedule.close()
         stream.close()
         return self._record(books)
 
@@ -225,7 +234,7 @@ class _Run:
         return {
             "seed": self.plan.seed,
             "redis": self.plan.kind,
-            "redis_version": self.admin.info("server")["redis_version"],
+            "redis_version": self.version,
             "aof": self.plan.aof,
             "faults": dict(sorted(faults.items())),
             "runs": len(self.plan.shipments) + 1,

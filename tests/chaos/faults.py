@@ -13,6 +13,7 @@ import redis
 from chaos.plan import ChaosPlan, Fault
 from chaos.plant import Plant
 from chaos.proxy import Faults
+from chaos.servers import MAXMEMORY
 
 _NETWORK = {
     "latency": Faults(latency_s=0.02, jitter_s=0.08),
@@ -22,6 +23,7 @@ _NETWORK = {
     "refuse": Faults(refuse=True),
     "slow_close": Faults(slow_close_s=1.0),
 }
+_SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGSTOP}
 SQUEEZE_BYTES = 200_000
 """What Redis may still take when it is squeezed."""
 
@@ -35,11 +37,10 @@ class Schedule:
         self._waiting = list(plan.faults)
         self._heals: list[tuple[float, Callable[[], None]]] = []
         self._rng = random.Random(plan.seed)
-        self._admin = redis.Redis(port=plant.redis_port, socket_timeout=0.5, socket_connect_timeout=0.5)
         self.done: Counter[str] = Counter()
         """Faults that happened, by kind and target."""
-        self.emptied_at: list[float] = []
-        """When a Redis that keeps nothing was ended (monotonic)."""
+        self.lost_at: list[float] = []
+        """When a Redis was ended or followed by another that may not have all that it acknowledged (monotonic)."""
         self.healed_at = began
         self.cut_short = False
         """Whether the ingest process was ended before its time."""
@@ -71,58 +72,62 @@ class Schedule:
         if fault.kind in _NETWORK:
             self._plant.proxies[target].set(_NETWORK[fault.kind])
             return self._plant.proxies[target].heal
-        if fault.kind == "stop":
-            self._plant.send(target, signal.SIGSTOP)
-            return lambda: self._plant.send(target, signal.SIGCONT)
-        if fault.kind in ("kill", "term"):
-            return self._end(target, signal.SIGKILL if fault.kind == "kill" else signal.SIGTERM)
-        return self._ask(fault)
+        if fault.kind in _SIGNALS:
+            return self._signal(target, fault.kind)
+        return self._operate(fault)
 
-    def _end(self, target: str, number: signal.Signals) -> Callable[[], None] | None:
-        """The supervisor starts it again; an ingest it leaves alone, so that is ours to do."""
-        if target == "redis" and not self._plant.durable:
-            self.emptied_at.append(time.monotonic())
-        self._plant.send(target, number)
-        if target == "ingest":
-            self.cut_short = True
-        if target != "ingest" or number is signal.SIGTERM:
+    def _signal(self, target: str, kind: str) -> Callable[[], None] | None:
+        """The supervisor starts again what ends; an ingest it leaves alone, so that one is ours to start."""
+        if target == "redis" and (kind != "stop" or not self._plant.store.proxy) and not self._plant.store.keeps:
+            self.lost_at.append(time.monotonic())
+        if not _tried(lambda: self._plant.send(target, _SIGNALS[kind])):
             return None
+        if kind == "stop":
+            return lambda: self._plant.send(target, signal.SIGCONT)
+        if target != "ingest":
+            return None
+        self.cut_short = True
+        return self._start_ingest if kind == "kill" else None
+
+    def _start_ingest(self) -> None:
         child = self._plant.supervisor.children["ingest"]
+        if not child.running:
+            child.start()
 
-        def again() -> None:
-            if not child.running:
-                child.start()
-
-        return again
-
-    def _ask(self, fault: Fault) -> Callable[[], None] | None:
+    def _operate(self, fault: Fault) -> Callable[[], None] | None:
         """What an operator can do to a Redis; one that does not answer is spared."""
         if fault.kind == "pause":
-            self._try("CLIENT PAUSE", round(fault.lasts_s * 1000), "ALL")
+            self._ask("CLIENT PAUSE", round(fault.lasts_s * 1000), "ALL")
         elif fault.kind == "flush":
-            self._try("FUNCTION FLUSH")
-        elif fault.kind == "squeeze":
-            self._squeeze()
+            self._ask("FUNCTION FLUSH")
+        elif fault.kind == "failover":
+            self.lost_at.append(time.monotonic())
+            _tried(self._plant.store.fail_over)
+        else:
+            _tried(self._squeeze)
             return self._release
         return None
 
     def _squeeze(self) -> None:
-        try:
-            used = int(self._admin.info("memory")["used_memory"])
-        except redis.RedisError:
-            return
-        self._try("CONFIG SET", "maxmemory", used + SQUEEZE_BYTES)
+        with self._plant.store.admin() as admin:
+            admin.config_set("maxmemory", int(admin.info("memory")["used_memory"]) + SQUEEZE_BYTES)
 
     def _release(self) -> None:
-        if not self._try("CONFIG SET", "maxmemory", "128mb"):
+        if not self._ask("CONFIG SET", "maxmemory", MAXMEMORY):
             self._heals.append((time.monotonic() + 0.2, self._release))
 
-    def _try(self, *command: str | int) -> bool:
-        try:
-            self._admin.execute_command(*command)  # type: ignore[no-untyped-call]
-        except redis.RedisError:
-            return False
-        return True
+    def _ask(self, *command: str | int) -> bool:
+        def ask() -> None:
+            with self._plant.store.admin() as admin:
+                admin.execute_command(*command)
 
-    def close(self) -> None:
-        self._admin.close()
+        return _tried(ask)
+
+
+def _tried(act: Callable[[], object]) -> bool:
+    """Whether it could be done."""
+    try:
+        act()
+    except redis.RedisError:
+        return False
+    return True

@@ -13,6 +13,7 @@ SPAN_S = 5.0
 LONGEST_FAULT_S = 2.0
 SERVICES = ("preprocess-1", "preprocess-2", "classifier-1", "anomaly-1", "aggregator-1")
 PROXIED = ("redis", "classifier", "anomaly")
+STANDALONE = ("7", "8")
 NETWORK = ("latency", "trickle", "cut", "half_open", "corrupt", "refuse", "slow_close")
 
 
@@ -68,6 +69,9 @@ def make_plan(seed: int, kind: str) -> ChaosPlan:
     shipments = tuple(_shipment(rng, f"s{seed}-{number}") for number in range(rng.randint(4, 6)))
     names = [*SERVICES, *(["aggregator-2"] if aggregators == 2 else [])]
     faults = sorted(_faults(rng, kind, names), key=lambda fault: fault.at_s)
+    if kind not in STANDALONE:  # a server that was ended stays away: there is one replica to take over
+        changes = [fault for fault in faults if fault.target == "redis" and fault.kind in ("kill", "stop", "failover")]
+        faults = [fault for fault in faults if fault not in changes[1:]]
     return ChaosPlan(seed, kind, aggregators, aof, rng.randint(1, 3), shipments, tuple(faults))
 
 
@@ -107,7 +111,7 @@ def _faults(rng: random.Random, kind: str, services: list[str]) -> list[Fault]:
         elif draw < 0.55:
             found.append(Fault(at, rng.choice(_redis_faults(kind)), "redis", lasts))
         elif draw < 0.85:
-            target = rng.choice(PROXIED if kind in ("7", "8") else PROXIED[1:])
+            target = rng.choice(PROXIED if kind in STANDALONE else PROXIED[1:])
             found.append(Fault(at, rng.choice(NETWORK), target, lasts))
         else:
             found.append(Fault(at, rng.choice(("pause", "flush", "squeeze")), "redis", lasts))
@@ -115,4 +119,4 @@ def _faults(rng: random.Random, kind: str, services: list[str]) -> list[Fault]:
 
 
 def _redis_faults(kind: str) -> tuple[str, ...]:
-    return ("kill", "stop", "term") if kind in ("7", "8") else ("kill", "failover", "stop")
+    return ("kill", "stop", "term") if kind in STANDALONE else ("kill", "failover", "stop")

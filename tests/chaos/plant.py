@@ -11,13 +11,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from redis_servers import binaries
-
 from chaos.proxy import FaultProxy
+from chaos.servers import open_store
 from chaos.strips import LINE, LIVE_DEADLINE_S
 from stripwatch.local.child import Child, Spec
 from stripwatch.local.ports import free_ports
-from stripwatch.local.redis import wait_for_redis
 from stripwatch.local.services import Plan, ingest_spec
 from stripwatch.local.supervisor import VOICE, Supervisor
 from stripwatch.rpc import health
@@ -34,7 +32,6 @@ SETTINGS = {
     "STRIPWATCH_RESCAN_SECONDS": "60",
     "STRIPWATCH_PREFETCH": "8",
 }
-MAXMEMORY = "128mb"
 
 
 class Plant:
@@ -42,8 +39,6 @@ class Plant:
 
     def __init__(self, folder: Path, models: Path, recipes: Path, kind: str, aof: str, aggregators: int) -> None:
         self.folder = folder
-        self.kind = kind
-        self.durable = aof != "no"
         self.ends: list[str] = []
         """How processes ended that were started again, in the supervisor's words."""
         self._log = (folder / "services.log").open("w", encoding="utf-8")
@@ -51,20 +46,16 @@ class Plant:
         self._stack = ExitStack()
         names = ["preprocess-1", "preprocess-2", *(f"aggregator-{one + 1}" for one in range(aggregators))]
         names += ["classifier-1", "anomaly-1"]
-        self.redis_port, *ports = free_ports(1 + len(names))
-        addresses = {name: f"127.0.0.1:{port}" for name, port in zip(names, ports, strict=True)}
+        addresses = dict(zip(names, (f"127.0.0.1:{port}" for port in free_ports(len(names))), strict=True))
         self.proxies = {
-            "redis": FaultProxy(self.redis_port),
-            "classifier": FaultProxy(_port(addresses["classifier-1"])),
-            "anomaly": FaultProxy(_port(addresses["anomaly-1"])),
+            kind: self._stack.enter_context(FaultProxy(_port(addresses[f"{kind}-1"])))
+            for kind in ("classifier", "anomaly")
         }
-        for proxy in self.proxies.values():
-            self._stack.enter_context(proxy)
-        self.direct_url = f"redis://127.0.0.1:{self.redis_port}/0"
-        self.url = f"redis://127.0.0.1:{self.proxies['redis'].port}/0"
+        self.store = open_store(folder, kind, aof, self.supervisor, self._stack)
+        if self.store.proxy:
+            self.proxies["redis"] = self.store.proxy
         env = {**SETTINGS, "STRIPWATCH_MODELS": str(models), "STRIPWATCH_RECIPES": str(recipes)}
-        self.plan = Plan(self.url, (LINE,), addresses, env)
-        self._redis = self._redis_spec(aof)
+        self.plan = Plan(self.store.url, (LINE,), addresses, env)
 
     def __enter__(self) -> Plant:
         try:
@@ -78,7 +69,6 @@ class Plant:
         self.stop()
 
     def start(self) -> None:
-        wait_for_redis(self.direct_url, self.supervisor.start(self._redis), 30.0)
         for name in self.plan.addresses:
             self.supervisor.start(self._spec(name))
         self.supervisor.start(self._mes_spec())
@@ -99,18 +89,21 @@ class Plant:
         return [name for name, place in self.plan.addresses.items() if health.status(place, 0.5) != health.SERVING]
 
     def connect(self, *, direct: bool = False) -> RedisStream:
-        return connect(self.direct_url if direct else self.url, timeout_s=TIMEOUT_S)
+        return connect(self.store.direct_url if direct else self.store.url, timeout_s=TIMEOUT_S)
 
     def feed(self, settings: Mapping[str, str]) -> Child:
         """An ingest process, live; the driver starts it again where it was ended."""
         live = {"STRIPWATCH_LIVE": "true", "STRIPWATCH_RUN_DEADLINE_SECONDS": f"{LIVE_DEADLINE_S:g}", **settings}
         common = {name: SETTINGS[name] for name in ("STRIPWATCH_REDIS_TIMEOUT_SECONDS", "STRIPWATCH_DRAIN_SECONDS")}
-        child = self.supervisor.start(ingest_spec("ingest", self.url, LINE, {**common, **live}))
+        child = self.supervisor.start(ingest_spec("ingest", self.store.url, LINE, {**common, **live}))
         self.supervisor.leave_alone("ingest")
         return child
 
     def send(self, name: str, number: signal.Signals) -> None:
-        self.supervisor.children[name].send(number)
+        if name == "redis":
+            self.store.send(number)
+        else:
+            self.supervisor.children[name].send(number)
 
     @property
     def mes_seen(self) -> Path:
@@ -147,18 +140,7 @@ class Plant:
         return replace(spec, env={**spec.env, **places})
 
     def _mes_spec(self) -> Spec:
-        return Spec("mes", (sys.executable, "-m", "chaos.mes", self.url, str(self.folder)))
-
-    def _redis_spec(self, aof: str) -> Spec:
-        home = self.folder / "redis"
-        home.mkdir(exist_ok=True)
-        options = ("--appendonly", "no") if aof == "no" else ("--appendonly", "yes", "--appendfsync", aof)
-        command = (
-            *(binaries()[self.kind], "--port", str(self.redis_port), "--bind", "127.0.0.1", "--dir", str(home)),
-            *(*options, "--save", "", "--maxmemory", MAXMEMORY, "--maxmemory-policy", "noeviction"),
-            *("--daemonize", "no", "--logfile", "redis.log"),
-        )
-        return Spec("redis", command)
+        return Spec("mes", (sys.executable, "-m", "chaos.mes", self.store.url, str(self.folder)))
 
 
 def _port(address: str) -> int:
