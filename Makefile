@@ -7,7 +7,7 @@ TESTS ?= tests
 WEIGHTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench docs lock clean system
+.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench chaos docs lock clean system
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -64,6 +64,10 @@ paper-recipe: $(VENV)/.dev ## The paper's classifier over five seeds; WEIGHTS=fi
 
 bench: $(VENV)/.dev ## Acceptance strips through the running pipeline; writes benchmarks/results
 	$(BIN)/python benchmarks/acceptance.py
+
+chaos: $(VENV)/.dev ## Seeded faults on the whole pipeline: SEED, RUNS, REDIS (7, 8, sentinel, cluster), OUT; resumes
+	PYTHONPATH=tests:tests/contract $(BIN)/python -m chaos --seed $(or $(SEED),1) --runs $(or $(RUNS),1) \
+	  --redis $(or $(REDIS),8) $(if $(OUT),--out '$(OUT)')
 
 docs: $(VENV)/.dev ## Writes the pages that are made from code
 	$(BIN)/python docs/generate_settings.py
