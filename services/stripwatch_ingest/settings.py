@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
 from stripwatch.domain.camera import Side
 from stripwatch.domain.frame import Encoding
-from stripwatch.domain.names import LINE, NAME
+from stripwatch.domain.names import LINE, check_name
+from stripwatch.errors import BadInput
 from stripwatch.runtime.settings import StreamSettings
-
-_NAME_OR_NOTHING = f"^({NAME.pattern})?$"
 
 
 class IngestSettings(StreamSettings):
@@ -24,9 +23,9 @@ class IngestSettings(StreamSettings):
         default=SecretStr("simulator"),
         description="simulator, folder:PATH, video:PATH or video:rtsp://..., recording:PATH; may hold a password",
     )
-    recipe: str = Field(default="hot-rolled", pattern=f"^{NAME.pattern}$", description="Recipe that runs are judged by")
-    strip: str = Field(default="", pattern=_NAME_OR_NOTHING, description="Name of the strip (empty: by the source)")
-    run: str = Field(default="", pattern=_NAME_OR_NOTHING, description="Name of the run (empty: a new one)")
+    recipe: str = Field(default="hot-rolled", description="Recipe that runs are judged by")
+    strip: str = Field(default="", description="Name of the strip (empty: by the source)")
+    run: str = Field(default="", description="Name of the run (empty: a new one)")
     live: bool | None = Field(
         default=None,
         description="Shed frames instead of waiting while the stream is full (unset: only cameras by address do)",
@@ -55,6 +54,14 @@ class IngestSettings(StreamSettings):
         description="Memory used in Redis at which frames are held back (0: 60 % of its limit alone)",
     )
     start_seconds: float = Field(default=30.0, ge=0, le=3600, description="Longest wait for Redis at start")
+
+    @field_validator("recipe", "strip", "run")
+    @classmethod
+    def _names(cls, value: str, info: ValidationInfo) -> str:
+        try:
+            return check_name(str(info.field_name), value) if value or info.field_name == "recipe" else value
+        except BadInput as error:
+            raise ValueError(str(error)) from error
 
     @field_validator("source")
     @classmethod

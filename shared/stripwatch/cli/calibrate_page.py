@@ -9,6 +9,7 @@ import yaml
 from rich.text import Text
 
 from stripwatch.cli.show import console, table
+from stripwatch.domain.names import printable
 from stripwatch.domain.recipe import Cutting, Recipe
 from stripwatch.domain.result import QUANTUM
 
@@ -44,7 +45,8 @@ def show(facts: Mapping[str, Any], recipe: Recipe, mm_per_px: float | None) -> N
     if facts["without_tiles"]:
         number = len(facts["without_tiles"])
         frames = "1 frame" if number == 1 else f"{number:,} frames, the first"
-        out.print(f"\nwithout tiles: {frames}: {facts['without_tiles'][0]}", markup=False)
+        out.print()
+        out.print(printable(f"without tiles: {frames}: {facts['without_tiles'][0]}"))
     out.print()
     if not facts["measured"]:
         out.print(

@@ -12,6 +12,7 @@ from rich.text import Text
 from stripwatch.cli.show import COLOURS, percent
 from stripwatch.domain.box import Box
 from stripwatch.domain.defect import Defect
+from stripwatch.domain.names import printable
 from stripwatch.domain.verdict import CameraAccount, StripVerdict
 from stripwatch.simulate import Flaw
 from stripwatch.simulate.agreement import Agreement
@@ -33,7 +34,7 @@ class DemoPage:
         self._console.print(Text(text, style="bold"))
 
     def say(self, text: str, style: str = "") -> None:
-        self._console.print(Text(f"  {text}", style=style))
+        self._console.print(Text(f"  {printable(text)}", style=style))
 
     @contextmanager
     def working(self, text: str, *, frames: bool = False) -> Iterator[Progress]:
@@ -77,7 +78,7 @@ class DemoPage:
         """What was found, where there is no truth to set beside it."""
         for defect in verdict.defects:
             where = place(defect.side.value, defect.box)
-            row = _ROW.format(mark="·", label=defect.label, place=where, size=size(defect.box))
+            row = _ROW.format(mark="·", label=printable(defect.label), place=where, size=size(defect.box))
             self._console.print(Text(f"{row}  {scores(defect)}"))
         for reason in verdict.reasons:
             self.say(f"  {reason}", style="dim")

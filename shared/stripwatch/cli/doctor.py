@@ -13,9 +13,9 @@ from stripwatch.cli.recipe_checks import book
 from stripwatch.cli.redis_checks import read_facts, redis_findings
 from stripwatch.cli.show import console, emit, table, word
 from stripwatch.cli.where import JsonOption, LineOption, RedisOption, here, line_name, redis_settings
+from stripwatch.domain.names import printable
 from stripwatch.errors import NotFound, StripwatchError
 from stripwatch.rpc import health
-from stripwatch.runtime.logging import printable
 from stripwatch.runtime.settings import TransportSettings, load
 from stripwatch.stream import open_stream
 

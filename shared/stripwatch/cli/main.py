@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from stripwatch.cli import calibrate, data, dead, demo, doctor, line, models, recipe, recordings, simulate, up, verdicts
+from stripwatch.domain.names import printable
 from stripwatch.errors import StripwatchError
 
 
@@ -19,7 +20,7 @@ class OneLineErrors(TyperGroup):
         try:
             return super().invoke(ctx)
         except StripwatchError as error:
-            sys.stderr.write(f"stripwatch: {error}\n")
+            sys.stderr.write(f"stripwatch: {printable(str(error))}\n")
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt:
             raise typer.Exit(130) from None

@@ -15,6 +15,7 @@ from stripwatch.cli.model_checks import check as check_model
 from stripwatch.cli.model_checks import key, store
 from stripwatch.cli.show import console, emit, table, word
 from stripwatch.cli.where import JsonOption
+from stripwatch.domain.names import printable
 from stripwatch.errors import NotFound, StripwatchError
 from stripwatch.models import signature
 from stripwatch.models.load import check_files
@@ -35,7 +36,7 @@ def list_(as_json: JsonOption = False) -> None:
     if as_json:
         emit(found)
     elif not found:
-        console().print(f"no models in {store()}")
+        console().print(printable(f"no models in {store()}"))
     else:
         rows = [(one["model"], one["kind"], one["input"], ", ".join(one["classes"]) or "-") for one in found]
         console().print(table(("model", "kind", "input", "classes"), rows))
@@ -91,7 +92,7 @@ def sign(
     folder, private = folder.resolve(), signature.private_key(key)
     check_files(folder, read_manifest(folder))
     written = signature.sign(folder, manifest_bytes(folder), private)
-    console().print(f"signed: {written}", markup=False)
+    console().print(printable(f"signed: {written}"))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from stripwatch.cli.model_checks import store
 from stripwatch.cli.recipe_checks import book, check_models
 from stripwatch.cli.show import console, emit, table
 from stripwatch.cli.where import JsonOption
+from stripwatch.domain.names import printable
 from stripwatch.domain.recipe import Recipe
 from stripwatch.errors import NotFound, RecipeInvalid
 from stripwatch.recipes import read_recipe
@@ -36,7 +38,7 @@ def check(
     found = find(recipe)
     errors, warnings = check_models(found, store())
     for warning in warnings:
-        sys.stderr.write(f"warning: {warning}\n")
+        sys.stderr.write(f"warning: {printable(warning)}\n")
     if errors:
         raise RecipeInvalid(f"{recipe}: {'; '.join(errors)}")
     models = {role.value: model for role, model in sorted(found.models.items())}
@@ -56,7 +58,7 @@ def check(
 def find(recipe: str) -> Recipe:
     """By the file's path, else by name; NotFound lists what there is."""
     file = Path(recipe)
-    if file.is_file():
+    if os.path.isfile(file):  # noqa: PTH113 - a name that is too long for a file is none, not an OSError
         return read_recipe(file)
     if file.suffix in (".yaml", ".yml") or len(file.parts) != 1:
         raise NotFound(f"{recipe}: there is no such file")

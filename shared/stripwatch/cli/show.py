@@ -13,6 +13,8 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from stripwatch.domain.names import printable
+
 COLOURS = {"accept": "green", "review": "yellow", "reject": "red", "ok": "green", "warn": "yellow", "fail": "red"}
 
 PIPED = 200
@@ -21,20 +23,24 @@ _LEAST = 12
 
 
 def console() -> Console:
-    """Standard output; lines are not folded where nobody looks."""
-    out = Console(highlight=False)
-    return out if out.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=PIPED)
+    """Standard output; lines are not folded where nobody looks, and nothing in a text is taken for markup."""
+    out = Console(highlight=False, markup=False, emoji=False)
+    unseen = not out.is_terminal and "COLUMNS" not in os.environ
+    return Console(highlight=False, markup=False, emoji=False, width=PIPED) if unseen else out
 
 
 def emit(document: Any) -> None:
     """One JSON document on one line."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n")
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    if not text.isprintable():  # within a string: JSON escapes C0 controls alone, terminals obey others too
+        text = "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def word(text: str) -> Text:
     """A disposition or a level in its colour."""
-    return Text(text, style=COLOURS.get(text, ""))
+    return Text(printable(text), style=COLOURS.get(text, ""))
 
 
 def table(
@@ -49,9 +55,11 @@ def table(
     for column in columns:
         side: JustifyMethod = "right" if column in right else "left"
         least = _LEAST if column == fold else None
-        plain.add_column(column, justify=side, overflow="fold", no_wrap=column != fold, min_width=least)
+        plain.add_column(
+            Text(printable(column)), justify=side, overflow="fold", no_wrap=column != fold, min_width=least
+        )
     for row in rows:
-        plain.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+        plain.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row))
     return plain
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stripwatch.cli.show import COLOURS, percent, table, word
+from stripwatch.domain.names import printable
 from stripwatch.domain.verdict import StripVerdict
 
 Columns = Mapping[str, int]
@@ -90,6 +91,7 @@ def live_line(verdict: StripVerdict, columns: Columns) -> Text:
 
 
 def shorten(text: str, width: int) -> str:
+    text = printable(text)
     return text if len(text) <= width else f"{text[: width - 3].rstrip()}..."
 
 

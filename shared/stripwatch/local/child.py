@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stripwatch.domain.names import printable
 from stripwatch.errors import StripwatchError
 
 Sink = Callable[[str, str], None]
@@ -20,6 +21,7 @@ Sink = Callable[[str, str], None]
 
 _LEASH = Path(__file__).with_name("leash.py")
 _TAIL_LINES = 20
+_SIGNALS = {one.value: one.name for one in signal.Signals}  # real-time ones have no name
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Child:
             return
         with process.stdout as lines:
             for raw in lines:
-                line = raw.decode(errors="replace").rstrip()
+                line = printable(raw.decode(errors="replace").rstrip())
                 self.tail.append(line)
                 self._sink(self.spec.name, line)
 
@@ -90,7 +92,7 @@ class Child:
         if code is None:
             return "still running" if self.running else "never started"
         if code < 0:
-            return f"killed by {signal.Signals(-code).name}"
+            return f"killed by {_SIGNALS.get(-code, f'signal {-code}')}"
         return "ended by itself (exit 0)" if code == 0 else f"failed with exit {code}"
 
     @property

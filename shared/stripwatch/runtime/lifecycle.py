@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable
 from types import FrameType
 
+from stripwatch.domain.names import printable
 from stripwatch.errors import StripwatchError
 
 
@@ -60,7 +61,7 @@ def main(run: Callable[[], None]) -> None:
     try:
         run()
     except StripwatchError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{printable(str(error))}\n")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -8,6 +8,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from stripwatch.domain.names import printable
+
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -46,8 +48,11 @@ class HumanFormatter(logging.Formatter):
         clock = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         fields = " ".join(f"{key}={value}" for key, value in _fields(record).items())
         text = f"{clock} {record.levelname:<7} {self.service:<12} {record.getMessage()} {fields}".rstrip()
-        text = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        if not record.exc_info:
+            return printable(text)
+        # Set in, so that no line of an exception's own text looks like one of the log.
+        trace = (f"    {printable(line)}" for line in self.formatException(record.exc_info).splitlines())
+        return "\n".join((printable(text), *trace))
 
 
 def configure(service: str, level: str, style: str) -> None:
