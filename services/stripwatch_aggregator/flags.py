@@ -15,7 +15,7 @@ TENTHS = 10
 """Places are whole tenths of a mm from here on, so that no sum or comparison depends on its order."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Flag:
     """A tile that counts as something, with its place in tenths of a mm."""
 
@@ -29,6 +29,16 @@ class Flag:
     confidence: int
     """Of its class; 0 for an anomaly."""
     anomaly: int | None
+
+    def __lt__(self, other: Flag) -> bool:
+        return self._order < other._order
+
+    @property
+    def _order(self) -> tuple[int, int, int, int, str, Side, str, int, bool, int]:
+        """By place. Of two tiles of one place, only one may have an anomaly score."""
+        scored = self.anomaly is not None
+        place = (self.x0, self.y0, self.x1, self.y1)
+        return (*place, self.label, self.side, self.camera, self.confidence, scored, self.anomaly or 0)
 
 
 def rule_of(recipe: Recipe, label: str) -> ClassRule:

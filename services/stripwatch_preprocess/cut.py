@@ -8,6 +8,8 @@ from stripwatch.cutting import Part, filled, squares
 from stripwatch.domain.box import Box
 from stripwatch.domain.frame import FrameHeader
 from stripwatch.domain.recipe import Cutting
+from stripwatch.domain.result import MAX_TILES
+from stripwatch.errors import BadInput
 from stripwatch.pixels import Image
 
 
@@ -23,7 +25,10 @@ class Tile:
 
 def cut(image: Image, part: Part, header: FrameHeader, cutting: Cutting) -> list[Tile]:
     """Tiles that cover the strip's part of the image, row by row."""
-    return [_tile(image, square, header, cutting.tile_px) for square in squares(part, cutting)]
+    places = list(squares(part, cutting))
+    if len(places) > MAX_TILES:
+        raise BadInput(f"frame: expected at most {MAX_TILES} tiles, the recipe's tile and stride give {len(places)}")
+    return [_tile(image, square, header, cutting.tile_px) for square in places]
 
 
 def area_mm2(part: Part | None, header: FrameHeader) -> int:

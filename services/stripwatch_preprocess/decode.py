@@ -50,7 +50,7 @@ def _grey(header: FrameHeader, found: FileHeader, pixels: bytes) -> Image:
     try:
         image = cv2.imdecode(np.frombuffer(pixels, dtype=np.uint8), flags)
     except cv2.error as error:
-        raise FrameUndecodable(f"{name}: cannot be decoded: {error}") from error
+        raise FrameUndecodable(f"{name}: cannot be decoded: {error.err}") from error
     if image is None:
         raise FrameUndecodable(f"{name}: cannot be decoded: its compressed data is broken")
     if image.shape[:2] != (header.height, header.width):

@@ -30,7 +30,7 @@ def decode(name: str, data: bytes) -> Image:
     try:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), colour | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
-        raise BadInput(f"{name}: cannot be decoded: {error}") from error
+        raise BadInput(f"{name}: cannot be decoded: {error.err}") from error
     if image is None:
         raise BadInput(f"{name}: cannot be decoded: its data is broken")
     try:

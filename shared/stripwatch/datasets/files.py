@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Protocol, Self
 
+from stripwatch.domain.names import shown
 from stripwatch.errors import BadInput
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png"})
@@ -18,7 +21,26 @@ MOST_BYTES = 2 << 30
 """Of an archive, unpacked: a small file may unpack to anything."""
 LARGEST_FILE = 64 << 20
 
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
+_LONGEST_NAME = 4096
+_LARGEST_NOTE = 1 << 20
+"""Of a tar, about the member that follows: a long name, and what else pax can say. tarfile reads it whole."""
+_NOTES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+
+_BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    # What both modules let through of a damaged header: text that is none, fields that are too short.
+    ValueError,
+    IndexError,
+    KeyError,
+    struct.error,
+)
 
 
 class Files(Protocol):
@@ -98,7 +120,7 @@ class _Tar:
     def __init__(self, path: Path) -> None:
         self._data: dict[str, bytes] = {}
         members = _Members(path)
-        with tarfile.open(path) as archive:
+        with tarfile.open(path, tarinfo=_Member) as archive:
             for one in archive:
                 name = one.name.removeprefix("./")
                 if not (one.isfile() or one.isdir()):
@@ -113,6 +135,17 @@ class _Tar:
         return self._data[name]
 
 
+class _Member(tarfile.TarInfo):
+    """A member whose notes are of a size that a name can have."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in _NOTES and member.size > _LARGEST_NOTE:
+            raise BadInput(f"tar: expected notes of at most {_LARGEST_NOTE} bytes, got {member.size}")
+        return member
+
+
 class _Members:
     """What an archive says it holds; BadInput for what leads out of it, comes twice, or is more than anyone needs."""
 
@@ -123,6 +156,8 @@ class _Members:
         self._bytes = 0
 
     def admit(self, name: str, size: int, *, is_folder: bool) -> None:
+        if len(name) > _LONGEST_NAME or shown(name, _LONGEST_NAME) != name:
+            raise BadInput(f"{self._path}: expected names of printable characters, got {shown(repr(name), 80)}")
         parts = PurePosixPath(name.replace("\\", "/")).parts
         if name.startswith(("/", "\\")) or ".." in parts or (parts and ":" in parts[0]):
             raise BadInput(f"{self._path}: expected paths inside the archive, got {name!r}")

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from stripwatch.errors import BadInput
 
+_MOST_MM = 1e9
+"""A thousand km: what is no place on a strip, or no number, is refused before anything is worked out from it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -17,8 +20,10 @@ class Box:
     width_mm: float
 
     def __post_init__(self) -> None:
-        if not (self.length_mm >= 0 and self.width_mm >= 0):
+        if not (0 <= self.length_mm < _MOST_MM and 0 <= self.width_mm < _MOST_MM):
             raise BadInput(f"box: expected length and width >= 0 mm, got {self.length_mm} x {self.width_mm}")
+        if not (abs(self.x_mm) < _MOST_MM and abs(self.y_mm) < _MOST_MM):
+            raise BadInput(f"box: expected finite mm on a strip, got x {self.x_mm}, y {self.y_mm}")
 
     @property
     def end_x_mm(self) -> float:

@@ -11,6 +11,12 @@ from stripwatch.domain.frame import FrameHeader
 QUANTUM = 1e-4
 """Scores are whole multiples of this; decisions use nothing finer (engines differ by 1e-7 with the batch size)."""
 
+MAX_TILES = 100_000
+"""Tiles of one frame."""
+
+MAX_MM2 = 10**12
+"""Area of one frame: the most pixels at the most mm a pixel are less."""
+
 
 class Outcome(StrEnum):
     """What became of a frame."""

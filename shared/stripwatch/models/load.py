@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
+import math
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +16,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
 
 from stripwatch.domain.model import ModelSpec
+from stripwatch.domain.names import shown
 from stripwatch.domain.result import QUANTUM
 from stripwatch.errors import ModelInvalid, ModelNotReady
 from stripwatch.models import onnxfile
@@ -29,6 +35,23 @@ HEAD = "head.onnx"
 REFERENCE = "reference.npz"
 _MAX_GRAPH_BYTES = 2**31 - 1
 _MAX_REFERENCE_BYTES = 256 * 2**20
+
+_BROKEN = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    IndexError,
+    TypeError,
+    SyntaxError,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+)
+"""What NumPy and zipfile raise over a damaged file."""
 
 Build = Callable[[bytes, Signature], Engine]
 """Makes an engine of a graph's bytes; ModelInvalid if the two disagree."""
@@ -145,9 +168,13 @@ def _reference(path: Path, manifest: Manifest) -> _Reference:
     data = verified(path, manifest.reference_sha256, _MAX_REFERENCE_BYTES)
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            for array in arrays.zip.infolist():
+                _check_claim(array, arrays.zip)
             tiles, outputs = arrays["tiles"], arrays["outputs"]
             descriptors = arrays["descriptors"] if manifest.head else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except ModelInvalid as error:
+        raise ModelInvalid(f"{path}: {error}") from error
+    except _BROKEN as error:
         needed = "`tiles`, `outputs` and `descriptors`" if manifest.head else "`tiles` and `outputs`"
         raise ModelInvalid(f"{path}: expected arrays {needed}: {error}") from error
     spec, rows = manifest.input, manifest.reference_tiles
@@ -156,6 +183,20 @@ def _reference(path: Path, manifest: Manifest) -> _Reference:
     if descriptors is not None and manifest.head:
         _expect(path, "descriptors", descriptors, (rows, *manifest.head.shape), "float32")
     return _Reference(tiles, outputs, descriptors)
+
+
+def _check_claim(array: zipfile.ZipInfo, archive: zipfile.ZipFile) -> None:
+    """A file of some bytes may unpack to anything, and an array's header claim any shape: both before it is read."""
+    if array.file_size > _MAX_REFERENCE_BYTES:
+        raise ModelInvalid(f"{array.filename!r}: expected at most {_MAX_REFERENCE_BYTES} bytes, got {array.file_size}")
+    with archive.open(array) as file:
+        read_header = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0}.get(read_magic(file))
+        if read_header is None:
+            raise ModelInvalid(f"{array.filename!r}: expected an array of NumPy's format 1 or 2")
+        shape, _, dtype = read_header(file)
+    if math.prod(shape) * dtype.itemsize > array.file_size:
+        got = shown(f"{shape} {dtype}", 80)
+        raise ModelInvalid(f"{array.filename!r}: expected what its {array.file_size} bytes can hold, got {got}")
 
 
 def _expect(path: Path, what: str, array: npt.NDArray[Any], shape: tuple[int, ...], dtype: str) -> None:

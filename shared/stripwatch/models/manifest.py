@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stripwatch.domain.model import Clahe, DescriptorSpec, InputSpec, ModelKind, ModelRef
+from stripwatch.domain.names import check_label, shown
 from stripwatch.errors import BadInput, ModelInvalid
 from stripwatch.models import signature
 from stripwatch.models.graph import Shape, Signature
@@ -119,7 +120,7 @@ class _File(_Part):
     kind: ModelKind
     sha256: Sha256
     reference_sha256: Sha256
-    classes: list[Annotated[str, Field(min_length=1, max_length=64)]]
+    classes: list[str]
     input: _Input
     output: str
     calibration: _Calibration = Field(default_factory=_Calibration)
@@ -142,7 +143,7 @@ def read_manifest(folder: Path, key: signature.PublicKey | None = None) -> Manif
         given = _File.model_validate(_json(path, data))
     except ValidationError as error:
         problem = error.errors()[0]
-        field = ".".join(str(part) for part in problem["loc"]) or "the whole"
+        field = shown(".".join(str(part) for part in problem["loc"]), 200) or "the whole"
         got = "" if problem["type"] == "missing" else f", got {problem['input']!r:.80}"
         raise ModelInvalid(f"{path}: {field}: {problem['msg']}{got}") from None
     try:
@@ -178,6 +179,8 @@ def _checked(path: Path, given: _File) -> Manifest:
         raise ModelInvalid(f"{path}: name, version: expected {here} by its folders, got {ref}")
     if given.output != _OUTPUTS[given.kind]:
         raise ModelInvalid(f"{path}: output: expected {_OUTPUTS[given.kind]!r}, got {given.output!r}")
+    for label in given.classes:
+        check_label("classes", label)
     if given.kind is ModelKind.CLASSIFIER:
         if len(given.classes) < 2 or len(set(given.classes)) != len(given.classes):
             raise ModelInvalid(f"{path}: classes: expected two or more different names, got {given.classes}")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from stripwatch.domain.names import check_name
+from stripwatch.domain.names import NAME, check_name
 from stripwatch.domain.recipe import Recipe
 from stripwatch.errors import NotFound, RecipeInvalid
 from stripwatch.recipes.parse import parse_recipe
+from stripwatch.recipes.text import MAX_BYTES
 
 
 def default_folders() -> tuple[Path, ...]:
@@ -24,7 +25,9 @@ class RecipeBook:
 
     def names(self) -> list[str]:
         """The names of all recipes there are."""
-        return sorted({path.stem for folder in self._folders for path in folder.glob("*.yaml")})
+        return sorted(
+            {path.stem for folder in self._folders for path in folder.glob("*.yaml") if NAME.fullmatch(path.stem)}
+        )
 
     def find(self, name: str) -> Recipe:
         """The recipe NAME; NotFound lists what there is, RecipeInvalid names the file and what is wrong in it."""
@@ -40,7 +43,8 @@ class RecipeBook:
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a file; RecipeInvalid names the file and what is wrong in it, its name included."""
     try:
-        recipe = parse_recipe(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            recipe = parse_recipe(file.read(MAX_BYTES + 1).decode("utf-8"))
     except RecipeInvalid as error:
         raise RecipeInvalid(f"{path}: {error}") from error
     except (OSError, UnicodeDecodeError) as error:

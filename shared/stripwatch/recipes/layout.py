@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stripwatch.domain.defect import ANOMALY, UNKNOWN
+from stripwatch.domain.names import is_label, shown
 
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"
 MODEL_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})?$"
@@ -124,6 +125,11 @@ class RecipeLayout(_Strict):
             problems.append("healthy: expected the classifier's classes that are no defect, got none")
         problems += [
             f"classes.{label}: a class under healthy has no rule" for label in self.classes if label in self.healthy
+        ]
+        problems += [
+            f"a class: expected a name of 1 to 64 printable characters, got {shown(repr(label), 80)}"
+            for label in (*self.healthy, *self.classes)
+            if not is_label(label)
         ]
         if ANOMALY in self.classes:
             problems.append(f"classes.{ANOMALY}: the rule for anomalies is the key `anomaly` of the recipe itself")

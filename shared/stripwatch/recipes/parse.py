@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from stripwatch.domain.names import shown
 from stripwatch.domain.recipe import AnomalyRule, ClassRule, Cutting, Exclusion, Recipe, Role
 from stripwatch.errors import RecipeInvalid
 from stripwatch.recipes.layout import AnomalyLayout, ClassLayout, RecipeLayout
@@ -16,6 +17,9 @@ from stripwatch.recipes.text import read_yaml
 
 UNITS = 10_000
 """Whole units of QUANTUM in one: a recipe says 0.8, decisions compare with 8,000."""
+
+
+_MOST_PROBLEMS = 20
 
 
 def parse_recipe(text: str) -> Recipe:
@@ -26,7 +30,10 @@ def parse_recipe(text: str) -> Recipe:
     try:
         layout = RecipeLayout.model_validate(value)
     except ValidationError as error:
-        problems = "; ".join(_problem(detail) for detail in error.errors(include_url=False))
+        found = error.errors(include_url=False)
+        problems = "; ".join(_problem(detail) for detail in found[:_MOST_PROBLEMS])
+        if len(found) > _MOST_PROBLEMS:
+            problems += f"; and {len(found) - _MOST_PROBLEMS} more"
         raise RecipeInvalid(f"recipe {_short(value.get('name', 'without a name'))}: {problems}") from error
     return _recipe(layout, text)
 
@@ -70,17 +77,17 @@ def _anomaly_rule(layout: AnomalyLayout) -> AnomalyRule:
 
 def _problem(detail: ErrorDetails) -> str:
     """`KEY.KEY: expected ..., got ...` for one of pydantic's findings."""
-    path = ".".join(str(part) for part in detail["loc"])
+    path = ".".join(shown(str(part), 80) for part in detail["loc"])
     match detail["type"]:
         case "extra_forbidden":
             known = sorted(_keys_at(detail["loc"][:-1]))
-            close = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1)
+            close = difflib.get_close_matches(shown(str(detail["loc"][-1]), 80), known, n=1)
             hint = f" (did you mean {close[0]}?)" if close else ""
             return f"{path}: unknown key{hint}; expected one of {', '.join(known)}"
         case "missing":
             return f"{path}: missing"
         case "value_error":
-            message = detail["msg"].removeprefix("Value error, ")
+            message = shown(detail["msg"].removeprefix("Value error, "))
             return f"{path}: {message}" if path else message
         case "string_type" if isinstance(detail["input"], int | float):
             return f"{path}: expected text (in quotes), got {_short(detail['input'])}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
 
+from stripwatch.domain.names import shown
 from stripwatch.errors import RecipeInvalid
 
 MAX_BYTES = 64 * 1024
+
+_NUMBER = re.compile(r"[-+]?[0-9]{1,18}")
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -18,6 +22,8 @@ class _PlainLoader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise yaml.composer.ComposerError(None, None, "anchors and aliases are not taken", event.start_mark)
+        if getattr(event, "tag", None):
+            raise yaml.composer.ComposerError(None, None, "tags (!) are not taken", event.start_mark)
         node: yaml.Node | None = super().compose_node(parent, index)
         return node
 
@@ -35,16 +41,28 @@ class _PlainLoader(yaml.SafeLoader):
         return mapping
 
 
+def _whole_number(_loader: _PlainLoader, node: yaml.ScalarNode) -> int:
+    """Of YAML's spellings the decimal one of a sensible length: 1:30 is no 90, and 64 KiB of digits are no number."""
+    if not _NUMBER.fullmatch(node.value):
+        raise yaml.constructor.ConstructorError(
+            None, None, f"expected a whole number of at most 18 digits, got {shown(node.value, 40)}", node.start_mark
+        )
+    return int(node.value)
+
+
+_PlainLoader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+
+
 def read_yaml(text: str) -> Any:
     """The text's value; RecipeInvalid names line and column of what cannot be read."""
     size = len(text.encode("utf-8", errors="replace"))
     if size > MAX_BYTES:
-        raise RecipeInvalid(f"recipe: expected at most {MAX_BYTES} bytes, got {size}")
+        raise RecipeInvalid(f"recipe: expected at most {MAX_BYTES} bytes, got {size} or more")
     try:
         return yaml.load(text, Loader=_PlainLoader)  # noqa: S506 (derives from SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise RecipeInvalid(f"recipe: {place}{error.problem or error.context}") from error
+        raise RecipeInvalid(f"recipe: {place}{shown(str(error.problem or error.context), 200)}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RecipeInvalid(f"recipe: expected YAML, got text that is none: {str(error)[:200]}") from error
+        raise RecipeInvalid(f"recipe: expected YAML, got text that is none: {shown(str(error), 200)}") from error

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import zstandard
 from mcap.exceptions import McapError
-from mcap.reader import NonSeekingReader
-from mcap.records import Header
-from mcap.stream_reader import StreamReader
 
 from stripwatch.domain.frame import Frame, FrameHeader, RunId
+from stripwatch.domain.names import shown
 from stripwatch.domain.strip import CameraEnd, RunStart
 from stripwatch.errors import BadInput, RecordingInvalid
 from stripwatch.ports import Kind
-from stripwatch.recording.layout import KINDS, PROFILE, SCHEMAS, Line, unpack
+from stripwatch.recording.layout import KINDS, SCHEMAS, Line, unpack
+from stripwatch.recording.messages import messages
 from stripwatch.rpc.codec.frames import decode_end, decode_header, decode_start
 
-_LARGEST_RECORD = 512 << 20
+MOST_RUNS = 100_000
+
 _BROKEN = (
     McapError,
     struct.error,
@@ -31,6 +31,8 @@ _BROKEN = (
     EOFError,
     OverflowError,
     MemoryError,
+    TypeError,  # mcap's parser over a record that ends early
+    IndexError,
 )
 
 
@@ -90,6 +92,8 @@ class Recording:
 
     def _take(self, event: RunStart | Frame | CameraEnd) -> None:
         if isinstance(event, RunStart):
+            if len(self.runs) >= MOST_RUNS:
+                raise RecordingInvalid(f"expected at most {MOST_RUNS} runs, got more")
             self.runs.setdefault(event.run, RecordedRun(event))
             return
         named = event.header if isinstance(event, Frame) else event
@@ -120,18 +124,12 @@ def read_lines(path: Path) -> Iterator[Line]:
     """The messages of a file in their order; RecordingInvalid where it is no recording, damaged or cut short."""
     try:
         with path.open("rb") as file:
-            header = next(StreamReader(file).records)
-            profile = header.profile if isinstance(header, Header) else "none"
-            if profile != PROFILE:
-                raise RecordingInvalid(f"{path}: expected a recording of profile {PROFILE!r}, got {profile!r}")
-            file.seek(0)
-            reader = NonSeekingReader(file, validate_crcs=True, record_size_limit=_LARGEST_RECORD)
-            for number, (schema, channel, message) in enumerate(reader.iter_messages(log_time_order=False)):
+            for number, (schema, channel, message) in enumerate(messages(file)):
                 kind = KINDS.get(schema.name) if schema and channel.message_encoding == "protobuf" else None
                 if kind is None:
-                    got = schema.name if schema else "none"
+                    got = schema.name[:80] if schema else "none"
                     raise RecordingInvalid(
-                        f"{path}: message {number} on {channel.topic!r} has schema {got!r}, "
+                        f"{path}: message {number} on {channel.topic[:200]!r} has schema {got!r}, "
                         f"expected one of {', '.join(SCHEMAS.values())}"
                     )
                 if message.sequence != number:
@@ -146,4 +144,6 @@ def read_lines(path: Path) -> Iterator[Line]:
             raise
         raise RecordingInvalid(f"{path}: {error}") from error
     except _BROKEN as error:
-        raise RecordingInvalid(f"{path}: damaged or cut short ({type(error).__name__}: {error})") from error
+        raise RecordingInvalid(
+            f"{path}: damaged or cut short ({type(error).__name__}: {shown(str(error), 200)})"
+        ) from error

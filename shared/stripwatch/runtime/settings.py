@@ -144,6 +144,10 @@ S = TypeVar("S", bound=TransportSettings)
 def load(cls: type[S], **overrides: Any) -> S:
     """Settings from the environment, or from files named by `STRIPWATCH_..._FILE`; SettingsInvalid names the field."""
     given: dict[str, Any] = {**_from_files(cls), **overrides}
+    for field in cls.model_fields:
+        name = PREFIX + field.upper()
+        if not os.environ.get(name, "").isprintable():  # bytes that are no UTF-8 are not printable either
+            raise SettingsInvalid(f"{name}: expected printable text in UTF-8, got other characters in it")
     try:
         return cls(**given)
     except ValidationError as error:
@@ -156,7 +160,9 @@ def _told(problem: ErrorDetails, secrets: set[str]) -> str:
     if not problem["loc"]:  # of several settings together: the text names them, and the input holds every secret
         return text
     name = PREFIX + str(problem["loc"][0]).upper()
-    return f"{name}: {text}" if secrets.intersection(problem["loc"]) else f"{name}: {text}, got {problem['input']!r}"
+    return (
+        f"{name}: {text}" if secrets.intersection(problem["loc"]) else f"{name}: {text}, got {problem['input']!r:.200}"
+    )
 
 
 def _from_files(cls: type[TransportSettings]) -> dict[str, str]:
@@ -171,4 +177,8 @@ def _from_files(cls: type[TransportSettings]) -> dict[str, str]:
                 values[field] = Path(path).read_text(encoding="utf-8").strip()
             except OSError as error:
                 raise SettingsInvalid(f"{PREFIX}{field.upper()}_FILE: cannot read {path}: {error.strerror}") from error
+            except UnicodeDecodeError as error:
+                raise SettingsInvalid(
+                    f"{PREFIX}{field.upper()}_FILE: expected text in UTF-8, {path} has none"
+                ) from error
     return values

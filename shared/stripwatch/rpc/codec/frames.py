@@ -5,14 +5,19 @@ from __future__ import annotations
 from stripwatch.domain.box import Box
 from stripwatch.domain.camera import Camera, Side
 from stripwatch.domain.frame import Encoding, FrameHeader, IndexRange, RunId
-from stripwatch.domain.strip import CameraEnd, RunStart, Shed
-from stripwatch.rpc.codec.wire import known, parse
+from stripwatch.domain.names import shown
+from stripwatch.domain.strip import MAX_CAMERAS, MAX_SHED, CameraEnd, RunStart, Shed
+from stripwatch.rpc.codec.wire import few, known, parse
 from stripwatch.rpc.v1 import frame_pb2 as pb
 
 SIDES = {Side.TOP: pb.SIDE_TOP, Side.BOTTOM: pb.SIDE_BOTTOM}
 SIDES_BACK = {int(value): key for key, value in SIDES.items()}
 _ENCODINGS = {Encoding.RAW: pb.ENCODING_RAW, Encoding.PNG: pb.ENCODING_PNG, Encoding.JPEG: pb.ENCODING_JPEG}
 _ENCODINGS_BACK = {int(value): key for key, value in _ENCODINGS.items()}
+
+_MOST_HEADER_BYTES = 4 << 10
+_MOST_START_BYTES = 64 << 10
+_MOST_END_BYTES = 8 << 20
 
 
 def run_to(run: RunId) -> pb.RunId:
@@ -80,7 +85,7 @@ def encode_header(header: FrameHeader) -> bytes:
 
 
 def decode_header(body: bytes) -> FrameHeader:
-    return header_from(parse(pb.FrameHeader, body))
+    return header_from(parse(pb.FrameHeader, body, _MOST_HEADER_BYTES))
 
 
 def encode_start(start: RunStart) -> bytes:
@@ -106,12 +111,12 @@ def encode_start(start: RunStart) -> bytes:
 
 
 def decode_start(body: bytes) -> RunStart:
-    message = parse(pb.RunStart, body)
+    message = parse(pb.RunStart, body, _MOST_START_BYTES)
     return RunStart(
         run=run_from(message.run),
         cameras=tuple(
             Camera(camera.name, side_from(camera.side), camera.frame_length_mm, camera.frame_width_mm)
-            for camera in message.cameras
+            for camera in few("cameras", message.cameras, MAX_CAMERAS)
         ),
         recipe=message.recipe,
         width_mm=message.width_mm,
@@ -127,16 +132,18 @@ def encode_end(end: CameraEnd) -> bytes:
         run=run_to(end.run),
         camera=end.camera,
         frames=end.frames,
-        shed=[pb.Shed(frames=ranges_to(shed.frames), reason=shed.reason) for shed in end.shed],
+        shed=[pb.Shed(frames=ranges_to(shed.frames), reason=shown(shed.reason)) for shed in end.shed],
     )
     return message.SerializeToString(deterministic=True)
 
 
 def decode_end(body: bytes) -> CameraEnd:
-    message = parse(pb.CameraEnd, body)
+    message = parse(pb.CameraEnd, body, _MOST_END_BYTES)
     return CameraEnd(
         run=run_from(message.run),
         camera=message.camera,
         frames=message.frames,
-        shed=tuple(Shed(ranges_from(shed.frames), shed.reason) for shed in message.shed),
+        shed=tuple(
+            Shed(ranges_from(shed.frames), shown(shed.reason)) for shed in few("shed ranges", message.shed, MAX_SHED)
+        ),
     )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from stripwatch.domain.model import Clahe, DescriptorSpec, InputSpec, ModelKind, ModelRef, ModelSpec
+from stripwatch.domain.names import check_label, shown
 from stripwatch.domain.result import QUANTUM
 from stripwatch.errors import BadInput
-from stripwatch.rpc.codec.wire import known
+from stripwatch.rpc.codec.wire import few, known
 from stripwatch.rpc.v1 import model_pb2 as pb
 
 _DTYPES = {"uint8": pb.DTYPE_UINT8, "float32": pb.DTYPE_FLOAT32}
@@ -18,6 +20,7 @@ _DTYPES_BACK = {int(value): key for key, value in _DTYPES.items()}
 _NUMPY: dict[str, np.dtype[Any]] = {"uint8": np.dtype("u1"), "float32": np.dtype("<f4")}
 _KINDS = {kind.value: kind for kind in ModelKind}
 _UNITS = np.dtype("<i4")
+_MOST_CLASSES = 1024
 
 
 def quantise(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
@@ -42,7 +45,7 @@ def tiles_from(message: pb.Tiles) -> npt.NDArray[np.uint8] | npt.NDArray[np.floa
     """The message's tiles, (N, channels, size, size), over the message's own bytes; BadInput if sizes disagree."""
     dtype = _NUMPY[known("tiles dtype", _DTYPES_BACK, message.dtype)]
     shape = (message.count, message.channels, message.size, message.size)
-    expected = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    expected = math.prod(shape) * dtype.itemsize
     if expected != len(message.data) or expected == 0:
         raise BadInput(f"tiles: expected {expected} bytes for {shape} {dtype.name}, got {len(message.data)}")
     return np.frombuffer(message.data, dtype=dtype).reshape(shape)
@@ -86,7 +89,7 @@ def units_to(units: npt.NDArray[np.int32]) -> bytes:
 
 def units_from(data: bytes, shape: tuple[int, ...]) -> npt.NDArray[np.int32]:
     """Scores in units of QUANTUM; BadInput if the bytes do not fill the shape."""
-    if len(data) != int(np.prod(shape)) * _UNITS.itemsize:
+    if len(data) != math.prod(shape) * _UNITS.itemsize:
         raise BadInput(f"scores: expected {shape} int32, got {len(data)} bytes")
     return np.frombuffer(data, dtype=_UNITS).reshape(shape)
 
@@ -125,9 +128,9 @@ def spec_from(message: pb.DescribeResponse) -> ModelSpec:
             std=tuple(given.std),
             clahe=Clahe(given.clahe.clip_limit, given.clahe.grid) if given.HasField("clahe") else None,
         ),
-        classes=tuple(message.classes),
-        sha256=message.sha256,
-        engine=message.engine,
+        classes=tuple(check_label("class", label) for label in few("classes", message.classes, _MOST_CLASSES)),
+        sha256=shown(message.sha256, 64),
+        engine=shown(message.engine),
         descriptors=(
             DescriptorSpec(descriptors.width, descriptors.backbone_sha256) if message.HasField("descriptors") else None
         ),

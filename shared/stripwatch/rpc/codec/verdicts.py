@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stripwatch.domain.defect import Defect
+from stripwatch.domain.names import check_label, check_name, shown
 from stripwatch.domain.recipe import Disposition
 from stripwatch.domain.verdict import Alarm, CameraAccount, Loss, LossReason, StripVerdict, lost_by
 from stripwatch.rpc.codec.frames import (
@@ -38,7 +39,7 @@ def verdict_to(verdict: StripVerdict) -> pb.StripVerdict:
         verdict_id=verdict.verdict_id,
         run=run_to(verdict.run),
         disposition=_DISPOSITIONS[verdict.disposition],
-        reasons=verdict.reasons,
+        reasons=[shown(reason) for reason in verdict.reasons],
         defects=[
             pb.Defect(
                 label=defect.label,
@@ -87,16 +88,16 @@ def verdict_from(message: pb.StripVerdict) -> StripVerdict:
     return StripVerdict(
         run=run_from(message.run),
         disposition=known("disposition", _DISPOSITIONS_BACK, message.disposition),
-        reasons=tuple(message.reasons),
+        reasons=tuple(shown(reason) for reason in message.reasons),
         defects=tuple(
             Defect(
-                label=defect.label,
+                label=check_label("defect", defect.label),
                 side=side_from(defect.side),
                 box=box_from(defect.box),
                 confidence=defect.confidence if defect.HasField("confidence") else None,
                 anomaly=defect.anomaly if defect.HasField("anomaly") else None,
                 tiles=defect.tiles,
-                cameras=tuple(defect.cameras),
+                cameras=tuple(check_name("camera", camera) for camera in defect.cameras),
             )
             for defect in message.defects
         ),
@@ -104,11 +105,11 @@ def verdict_from(message: pb.StripVerdict) -> StripVerdict:
         cameras=tuple(_account_from(account) for account in message.cameras),
         coverage=message.coverage,
         inspected_mm2=message.inspected_mm2,
-        models=tuple(message.models),
+        models=tuple(shown(model) for model in message.models),
         spoke=frozenset(known("role", ROLES, role) for role in message.spoke),
-        recipe=message.recipe,
-        recipe_version=message.recipe_version,
-        recipe_sha256=message.recipe_sha256,
+        recipe=shown(message.recipe),
+        recipe_version=shown(message.recipe_version),
+        recipe_sha256=shown(message.recipe_sha256),
         partial=message.partial,
         simulated=message.simulated,
         started_at_ns=message.started_at_ns,
@@ -118,13 +119,13 @@ def verdict_from(message: pb.StripVerdict) -> StripVerdict:
 
 def _account_from(message: pb.CameraAccount) -> CameraAccount:
     lost = tuple(
-        Loss(ranges_from(loss.frames), known("loss reason", _REASONS_BACK, loss.reason), loss.detail)
+        Loss(ranges_from(loss.frames), known("loss reason", _REASONS_BACK, loss.reason), shown(loss.detail))
         for loss in message.lost
     )
     # A verdict from before they were counted lists every one of them.
     counted = message.failed or message.shed or message.never_seen
     return CameraAccount(
-        camera=message.camera,
+        camera=check_name("camera", message.camera),
         side=side_from(message.side),
         expected=message.expected,
         judged=message.judged,
@@ -164,9 +165,9 @@ def decode_alarm(body: bytes) -> Alarm:
     message = parse(pb.Alarm, body)
     return Alarm(
         run=run_from(message.run),
-        camera=message.camera,
+        camera=check_name("camera", message.camera),
         index=message.index,
-        label=message.label,
+        label=check_label("alarm", message.label),
         side=side_from(message.side),
         box=box_from(message.box),
         confidence=message.confidence if message.HasField("confidence") else None,

@@ -30,10 +30,13 @@ def entry(line: str, raw: Any, deliveries: int = 1) -> Entry:
 
 
 def published(line: str, raw: Any) -> Published:
-    """One entry of `verdicts` or `alarms`."""
+    """One entry of `verdicts` or `alarms`. Unreadable if it is none of ours."""
     identity, given = raw
-    event = Event(given[b"id"].decode(), run_of(line, given[b"r"].decode()), given[b"j"], given[b"b"])
-    return Published(identity.decode(), event)
+    try:
+        event = Event(given[b"id"].decode(), run_of(line, given[b"r"].decode()), given[b"j"], given[b"b"])
+        return Published(identity.decode(), event)
+    except (KeyError, ValueError, BadInput) as error:
+        raise Unreadable(f"expected the fields id, r, j and b of an event of ours: {error}") from error
 
 
 def milliseconds(entry_id: str) -> int:
