@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ def main() -> int:
     if options.summary:
         sys.stdout.write(json.dumps(summary(_results(options.out)), indent=2) + "\n")
         return 0
+    logging.getLogger("stripwatch").addHandler(logging.NullHandler())  # the sources in here need not tell
     commit = _commit()
     done = {(one["seed"], one["redis"], one["commit"]) for one in _results(options.out)}
     seeds = [
@@ -49,11 +51,14 @@ def main() -> int:
 
 def _tell(result: dict[str, Any]) -> None:
     seed, kind = result["seed"], result["redis"]
-    sys.stdout.write(
-        f"seed {seed} redis {kind}: {sum(result['faults'].values())} faults, {result['sent']} frames, "
-        f"{result['verdicts']} verdicts, recovery {result['recovery_s']} s, {result['wall_s']} s: "
-        f"{'VIOLATED' if result['violations'] else 'balanced'}\n"
-    )
+    counts = ""
+    if "faults" in result:
+        counts = (
+            f"{sum(result['faults'].values())} faults, {result['sent']} frames, {result['verdicts']} verdicts, "
+            f"recovery {result['recovery_s']} s, "
+        )
+    words = "VIOLATED" if result["violations"] else "balanced"
+    sys.stdout.write(f"seed {seed} redis {kind}: {counts}{result['wall_s']} s: {words}\n")
     for one in result["violations"]:
         sys.stdout.write(f"  - {one}\n")
     if result["violations"]:
@@ -66,7 +71,9 @@ def _tell(result: dict[str, Any]) -> None:
 
 
 def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Totals over all runs, and by kind of Redis."""
+    """Totals over all runs whose books could be read, and what is wrong with any."""
+    violated = [f"{one['redis']}:{one['seed']}" for one in results if one["violations"]]
+    results = [one for one in results if "faults" in one]
     faults: Counter[str] = Counter()
     for one in results:
         faults.update(one["faults"])
@@ -88,7 +95,7 @@ def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
         if recovery
         else {},
         "wall_s": round(sum(one["wall_s"] for one in results), 1),
-        "violated": [f"{one['redis']}:{one['seed']}" for one in results if one["violations"]],
+        "violated": violated,
     }
 
 

@@ -25,7 +25,7 @@ _NETWORK = {
 }
 _SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGSTOP}
 SQUEEZE_BYTES = 200_000
-"""What Redis may still take when it is squeezed."""
+"""What Redis may still take when it is squeezed, at most; it may also be left with that much too much."""
 
 
 class Schedule:
@@ -110,7 +110,8 @@ class Schedule:
 
     def _squeeze(self) -> None:
         with self._plant.store.admin() as admin:
-            admin.config_set("maxmemory", int(admin.info("memory")["used_memory"]) + SQUEEZE_BYTES)
+            room = self._rng.randint(-SQUEEZE_BYTES, SQUEEZE_BYTES)
+            admin.config_set("maxmemory", int(admin.info("memory")["used_memory"]) + room)
 
     def _release(self) -> None:
         if not self._ask("CONFIG SET", "maxmemory", MAXMEMORY):

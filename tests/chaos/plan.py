@@ -102,7 +102,7 @@ def _crooked(rng: random.Random, order: list[str]) -> list[str]:
 
 def _faults(rng: random.Random, kind: str, services: list[str]) -> list[Fault]:
     found = []
-    for _ in range(rng.randint(3, 7)):
+    for _ in range(rng.randint(3, 10)):
         at, lasts = rng.uniform(0.3, SPAN_S), rng.uniform(0.2, LONGEST_FAULT_S)
         draw = rng.random()
         if draw < 0.40:
