@@ -42,7 +42,7 @@ def is_deposed(error: Exception) -> bool:
 def _away(error: Exception, text: str) -> str:
     """What keeps Redis from answering now; "" where it did answer."""
     if isinstance(error, MasterNotFoundError):
-        return "does not answer: no Sentinel names a primary that is alive"
+        return f"does not answer: no Sentinel names the primary {error}"
     if isinstance(error, RedisConnectionError | RedisTimeoutError | RedisClusterException):
         return f"does not answer: {text}"
     if isinstance(error, InvalidResponse):  # the connection is closed; the next one may reach a Redis again

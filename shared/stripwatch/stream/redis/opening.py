@@ -9,11 +9,11 @@ from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
-from redis.sentinel import Sentinel
 
 from stripwatch.errors import BadInput
 from stripwatch.stream.redis.address import Address, public
 from stripwatch.stream.redis.cluster import BoundedCluster
+from stripwatch.stream.redis.sentinels import Sentinels
 from stripwatch.stream.redis.tls import RedisTls
 
 
@@ -45,7 +45,7 @@ def _primary(address: Address, timeout_s: float, options: dict[str, Any], secure
     A connection that was cut is an error at once: the Sentinels need seconds to name another primary.
     """
     asking = {**_options(timeout_s / 2 / len(address.hosts)), **secure, "ssl": address.secure, "retry": _never()}
-    sentinels: Any = Sentinel(address.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    sentinels: Any = Sentinels(address.hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
     return sentinels.master_for(
         address.service,
         username=address.user,
