@@ -7,7 +7,7 @@ TESTS ?= tests
 WEIGHTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench chaos docs lock clean system
+.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench audit chaos docs lock clean system
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -68,6 +68,15 @@ bench: $(VENV)/.dev ## Acceptance strips through the running pipeline; writes be
 chaos: $(VENV)/.dev ## Seeded faults on the whole pipeline: SEED, RUNS, REDIS (7, 8, sentinel, cluster), OUT; resumes
 	PYTHONPATH=tests:tests/contract $(BIN)/python -m chaos --seed $(or $(SEED),1) --runs $(or $(RUNS),1) \
 	  --redis $(or $(REDIS),8) $(if $(OUT),--out '$(OUT)')
+
+# In an environment of its own: what pip-audit needs is none of what is audited.
+$(VENV)/audit/bin/pip-audit:
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+
+audit: $(VENV)/.dev $(VENV)/audit/bin/pip-audit ## Known holes in what we install; says so loudly where nobody could be asked
+	$(BIN)/pip check
+	$(BIN)/python .ci/audit.py $(VENV)/audit/bin/pip-audit constraints.txt
 
 docs: $(VENV)/.dev ## Writes the pages that are made from code
 	$(BIN)/python docs/generate_settings.py
