@@ -94,7 +94,7 @@ class Plant:
     def feed(self, settings: Mapping[str, str]) -> Child:
         """An ingest process, live; the driver starts it again where it was ended."""
         live = {"STRIPWATCH_LIVE": "true", "STRIPWATCH_RUN_DEADLINE_SECONDS": f"{LIVE_DEADLINE_S:g}", **settings}
-        common = {name: SETTINGS[name] for name in ("STRIPWATCH_REDIS_TIMEOUT_SECONDS", "STRIPWATCH_DRAIN_SECONDS")}
+        common = {"STRIPWATCH_REDIS_TIMEOUT_SECONDS": f"{TIMEOUT_S:g}"}
         child = self.supervisor.start(ingest_spec("ingest", self.store.url, LINE, {**common, **live}))
         self.supervisor.leave_alone("ingest")
         return child

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from redis_servers import Server, Watched, binaries, cluster_nodes, watched
 
 from chaos.proxy import FaultProxy
@@ -82,7 +84,7 @@ class Standalone:
         wait_for_redis(self.direct_url, supervisor.start(Spec("redis", command)), 30.0)
 
     def admin(self) -> redis.Redis:
-        return redis.Redis(port=self._port, socket_timeout=1.0, socket_connect_timeout=1.0)
+        return _client(self._port)
 
     def send(self, number: signal.Signals) -> None:
         self._supervisor.children["redis"].send(number)
@@ -108,7 +110,7 @@ class Sentinels:
         return [self._all.primary, *self._all.replicas]
 
     def admin(self) -> redis.Redis:
-        return redis.Redis(port=self._all.named(), socket_timeout=1.0, socket_connect_timeout=1.0)
+        return _client(self._all.named())
 
     def send(self, number: signal.Signals) -> None:
         if number is not signal.SIGCONT:
@@ -147,7 +149,7 @@ class Cluster:
         raise redis.exceptions.ConnectionError(f"no node has slot {slot}")
 
     def admin(self) -> redis.Redis:
-        return redis.Redis(port=self._home().port, socket_timeout=1.0, socket_connect_timeout=1.0)
+        return _client(self._home().port)
 
     def send(self, number: signal.Signals) -> None:
         if number is not signal.SIGCONT:
@@ -162,10 +164,16 @@ class Cluster:
                 client.execute_command("CLUSTER FAILOVER")
 
 
+def _client(port: int, *, decode: bool = False) -> redis.Redis:
+    """One try: whoever waits here holds up all faults that are due."""
+    once = Retry(NoBackoff(), 0)
+    return redis.Redis(port=port, socket_timeout=0.5, socket_connect_timeout=0.5, retry=once, decode_responses=decode)
+
+
 def _replica_of(node: Server) -> int:
     """The port of its primary; 0 if it is one itself, or does not answer."""
     try:
-        return int(node.client().info("replication").get("master_port", 0))
+        return int(_client(node.port, decode=True).info("replication").get("master_port", 0))
     except redis.RedisError:
         return 0
 
@@ -173,7 +181,7 @@ def _replica_of(node: Server) -> int:
 def _any_of(nodes: list[Server]) -> redis.Redis:
     """A client of a node that answers and has heard who is gone."""
     for one in nodes:
-        client = redis.Redis(port=one.port, socket_timeout=1.0, decode_responses=True)
+        client = _client(one.port, decode=True)
         try:
             if client.cluster("INFO")["cluster_state"] == "ok":
                 return client
