@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-SOURCES = shared services tests benchmarks docs/generate_settings.py
+SOURCES = shared services tests benchmarks docs/generate_settings.py .ci/audit.py
 TESTS ?= tests
 WEIGHTS ?=
 

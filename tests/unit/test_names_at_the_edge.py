@@ -319,6 +319,47 @@ def test_an_entry_of_such_a_run_goes_to_dead_and_no_further(
     shown(result.output)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"x": "y"},
+        {"reason": FORGED, "origin": FORGED},
+        {"reason": b"\xff\x1b[2J", "origin": b"\xff\x1b[2J", "r": b"\xff"},
+    ],
+    ids=["none", "forged", "bytes"],
+)
+def test_a_dead_letter_that_is_none_of_ours_is_still_listed(
+    url: str, line: LineStream, given: dict[str, bytes | str]
+) -> None:
+    """A letter without its reason ended `dead list` with a traceback."""
+    raw = redis.Redis.from_url(url)
+    line.source.start_run(RUN, b"", cameras=["top-1"], live=False, deadline_ms=60_000)
+    letter = raw.xadd("sw:{line1}:dead", given).decode()
+    before = {key for key in raw.keys("*") if raw.type(key) == b"stream"}
+    for arguments in (("list",), ("list", "--all"), ("list", "--json"), ("show", letter)):
+        result = run(url, "dead", *arguments)
+        assert result.exit_code == 0, arguments
+        shown(result.output)
+    result = run(url, "dead", "requeue", letter)
+    assert isinstance(result.exception, SystemExit | None)
+    shown(result.output)
+    assert {key for key in raw.keys("*") if raw.type(key) == b"stream"} <= before
+
+
+@pytest.mark.parametrize(
+    "given", [{"x": "y"}, {"id": FORGED, "r": "../../x:r"}, {"id": "i", "r": "s:r", "j": "{", "b": "x"}]
+)
+def test_a_verdict_that_is_none_of_ours_is_refused_in_one_line(
+    url: str, line: LineStream, given: dict[str, str]
+) -> None:
+    redis.Redis.from_url(url).xadd("sw:{line1}:verdicts", given)
+    for arguments in ((), ("--json",)):
+        result = run(url, "verdicts", *arguments)
+        assert result.exit_code == 2
+        assert [one for one in result.stderr.splitlines() if not one.startswith("warning: ")][1:] == []
+        shown(result.output)
+
+
 def test_get_takes_no_such_name(line: LineStream) -> None:
     grpc_server = GrpcServer("127.0.0.1", 0, ready=lambda: None)
     service = VerdictsService(MemoryStream(), ("line1",), 1, lambda: True)

@@ -12,6 +12,7 @@ from stripwatch.cli.attended import Vigil, warn_unattended
 from stripwatch.cli.show import console, emit
 from stripwatch.cli.verdict_rows import columns_for, head_line, live_line, summary_table
 from stripwatch.cli.where import JsonOption, LineOption, RedisOption, open_line
+from stripwatch.errors import BadInput
 from stripwatch.ports import Published
 from stripwatch.rpc.codec.verdicts import decode_verdict
 from stripwatch.runtime.lifecycle import Lifecycle
@@ -78,7 +79,10 @@ def verdicts(
 
 def document(one: Published) -> dict[str, Any]:
     """A verdict for machines: its CloudEvent, and the cursor to resume after it."""
-    return {"cursor": one.cursor, "event": json.loads(one.event.json)}
+    try:
+        return {"cursor": one.cursor, "event": json.loads(one.event.json)}
+    except ValueError as error:
+        raise BadInput(f"verdict at {one.cursor}: expected a CloudEvent in JSON, got none: {error}") from error
 
 
 def show(found: Sequence[Published], *, as_json: bool) -> None:

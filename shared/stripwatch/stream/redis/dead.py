@@ -39,8 +39,8 @@ class RedisDead:
         except Unreadable:
             unknown = RunId(self._keys.line, "unknown", "unknown")
             letter = Entry(identity, Kind.FRAME, unknown, parts.get(b"b", b""), parts.get(b"p", b""))
-        reason = parts[b"reason"].decode(errors="replace")
-        return DeadLetter(identity, reason, parts[b"origin"].decode(), letter)
+        reason, origin = (parts.get(name, b"unknown").decode(errors="replace") for name in (b"reason", b"origin"))
+        return DeadLetter(identity, reason, origin, letter)
 
     def requeue(self, letter_id: str) -> bool:
         found = self._client.do("XRANGE", self._keys.dead, letter_id, letter_id)
