@@ -119,9 +119,9 @@ class MemoryDead:
             if letter is None:
                 return False
             _, origin, entry = letter
+            entry_id = (self._memory.frames if origin == "frames" else self._memory.results).log.append(entry)
             if entry.run in self._memory.runs and not self._memory.runs[entry.run].closed:
-                self._memory.touch(entry.run)
-            (self._memory.frames if origin == "frames" else self._memory.results).log.append(entry)
+                self._memory.touch(entry.run, entry_id)
             return True
 
 

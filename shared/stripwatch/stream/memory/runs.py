@@ -48,7 +48,7 @@ class MemoryRuns:
         elif fresh:
             camera.judged.add(one.index)
             camera.failed.discard(one.index)
-            run.reasons.values.pop((one.index, one.camera), None)
+            run.reasons.drop(one.index, one.camera)
             camera.inspected_mm2 += one.inspected_mm2
             camera.strip_mm2 += one.strip_mm2
             if one.flagged:
@@ -119,9 +119,12 @@ class MemoryRuns:
                 deadline_ms=known.deadline_ms,
                 busy=any(one is not None and one <= known.last_ms for one in oldest),
                 cameras={name: _state_of(known.camera(name)) for name in known.declared},
-                flagged=tuple(value for _, value in sorted(known.flagged.values.items(), key=_by_name)),
+                flagged=tuple(value for _, value in sorted(known.flagged.values.items(), key=_field)),
                 beyond=known.flagged.beyond,
-                failures={(name, index): why.decode() for (index, name), why in known.reasons.values.items()},
+                failures={
+                    (field.rpartition(":")[0], index): why.decode()
+                    for (index, field), why in known.reasons.values.items()
+                },
                 strays=tuple(sorted(known.strays)),
             )
 
@@ -164,10 +167,8 @@ class MemoryRuns:
             return known.late if known else 0
 
 
-def _by_name(item: tuple[tuple[int, str], bytes]) -> tuple[str, str]:
-    """In the order of Redis' fields."""
-    (index, camera), _ = item
-    return camera, str(index)
+def _field(item: tuple[tuple[int, str], bytes]) -> str:
+    return item[0][1]
 
 
 def _state_of(camera: CameraRecord) -> CameraState:

@@ -34,8 +34,7 @@ class MemorySource:
                 return False
             self._memory.runs[run] = RunRecord(body, live, deadline_ms, tuple(cameras))
             self._memory.open[run] = float("inf")
-            self._memory.touch(run)
-            self._memory.append_frame(Outgoing(Kind.START, run, body))
+            self._memory.touch(run, self._memory.append_frame(Outgoing(Kind.START, run, body)))
             return True
 
     def publish(self, entries: Sequence[Outgoing]) -> None:
@@ -44,9 +43,9 @@ class MemorySource:
                 known = self._memory.runs.get(entry.run)
                 if known is None:
                     raise Conflict("the run was never started")
+                entry_id = self._memory.append_frame(entry)
                 if not known.closed:
-                    self._memory.touch(entry.run)
-                self._memory.append_frame(entry)
+                    self._memory.touch(entry.run, entry_id)
 
     def memory(self) -> MemoryUse:
         with self._memory.lock:

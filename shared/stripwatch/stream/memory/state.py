@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from stripwatch.domain.frame import RunId
 from stripwatch.ports import Event, Keeping, LineState, Outgoing
-from stripwatch.stream.memory.log import Log, now_ms
+from stripwatch.stream.memory.log import Log, now_ms, parse_id
 from stripwatch.stream.memory.queue import MemoryQueue
 
 MOST_STRAYS = 64
@@ -19,19 +19,23 @@ class Kept:
     """Values of the frames nearest to the head, up to a number of bytes; the same whatever the order they come in."""
 
     values: dict[tuple[int, str], bytes] = field(default_factory=dict)
-    """By index and camera."""
+    """By index and field, CAMERA:INDEX as on Redis, so that equals stand in the same order there."""
     beyond: int = 0
     _cut: tuple[int, str] | None = None
 
     def add(self, index: int, camera: str, value: bytes, most: int) -> None:
-        if self._cut is not None and (index, camera) >= self._cut:
+        place = (index, f"{camera}:{index}")
+        if self._cut is not None and place >= self._cut:
             self.beyond += 1
             return
-        self.values[index, camera] = value
+        self.values[place] = value
         while sum(map(len, self.values.values())) > most:
             self._cut = max(self.values)
             del self.values[self._cut]
             self.beyond += 1
+
+    def drop(self, index: int, camera: str) -> None:
+        self.values.pop((index, f"{camera}:{index}"), None)
 
 
 @dataclass
@@ -95,17 +99,18 @@ class LineMemory:
         self.state = LineState.RUNNING
         self.beats: dict[tuple[str, str], int] = {}
 
-    def touch(self, run: RunId) -> None:
+    def touch(self, run: RunId, entry_id: str = "") -> None:
+        """Something happened in the run: now, or at an entry's own time, as the clock may have gone on since."""
         record = self.runs[run]
-        record.last_ms = now_ms()
+        record.last_ms = max(record.last_ms, parse_id(entry_id)[0] if entry_id else now_ms())
         record.revision += 1
         if record.live:
             self.open[run] = record.last_ms + record.deadline_ms
 
-    def stir(self, run: RunId) -> None:
+    def stir(self, run: RunId, entry_id: str) -> None:
         """A result on its way is news of its run."""
         if run in self.runs and not self.runs[run].closed:
-            self.runs[run].last_ms = now_ms()
+            self.runs[run].last_ms = parse_id(entry_id)[0]
             self.runs[run].revision += 1
 
     def wake(self, run: RunId, when: Callable[[CameraRecord], bool]) -> None:
@@ -135,8 +140,9 @@ class LineMemory:
             self.verdicts.delete(f"{first[0]}-{first[1]}")
             del self.verdict_of[event.run]
 
-    def append_frame(self, entry: Outgoing) -> None:
-        self.frames.log.append(entry)
+    def append_frame(self, entry: Outgoing) -> str:
+        entry_id = self.frames.log.append(entry)
         if self.tap_owner and self.tap_until > now_ms():
             self.tap_number += 1
             self.tap.append((self.tap_number, entry))
+        return entry_id

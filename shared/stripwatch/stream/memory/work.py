@@ -26,8 +26,7 @@ class MemoryWork:
     def _finish(self, one: Done) -> bool:
         if self._memory.frames.ack(one.id) is None:
             return False
-        self._memory.stir(one.run)
-        self._memory.results.log.append(Outgoing(one.kind, one.run, one.body))
+        self._memory.stir(one.run, self._memory.results.log.append(Outgoing(one.kind, one.run, one.body)))
         return True
 
     def bury(self, done: Done, reason: str) -> bool:
@@ -37,8 +36,7 @@ class MemoryWork:
                 return False
             self._memory.dead.append((reason, "frames", frame))
             if done.body:
-                self._memory.stir(done.run)
-                self._memory.results.log.append(Outgoing(done.kind, done.run, done.body))
+                self._memory.stir(done.run, self._memory.results.log.append(Outgoing(done.kind, done.run, done.body)))
             return True
 
     def info(self, run: RunId) -> RunInfo:
