@@ -66,5 +66,5 @@ def main(run: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception:
-        traceback.print_exc()
+        sys.stderr.writelines(f"{printable(line)}\n" for line in traceback.format_exc().splitlines())
         sys.exit(70)
