@@ -77,7 +77,20 @@ def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
     faults: Counter[str] = Counter()
     for one in results:
         faults.update(one["faults"])
-    counted = ("sent", "judged", "failed", "shed", "never_seen", "late", "verdicts", "excused", "restarts")
+    counted = (
+        "sent",
+        "accounted",
+        "overdue",
+        "gone",
+        "judged",
+        "failed",
+        "shed",
+        "never_seen",
+        "late",
+        "verdicts",
+        "excused",
+        "restarts",
+    )
     recovery = sorted(one["recovery_s"] for one in results)
     return {
         "runs": len(results),

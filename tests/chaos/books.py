@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chaos.feeder import Sent
-from chaos.strips import LINE, POOL, Strip
+from chaos.strips import LINE, POOL, RECIPE_NAME, Strip
 from stripwatch.domain.frame import RunId
 from stripwatch.domain.verdict import verdict_id
 from stripwatch.errors import BadInput
@@ -27,6 +27,13 @@ class Books:
 
     wrong: list[str] = field(default_factory=list)
     sent: int = 0
+    """Different frames that were acknowledged: each is in `accounted`, `overdue` or `gone`."""
+    accounted: int = 0
+    """Of them, judged or failed in a verdict."""
+    overdue: int = 0
+    """Of them, not in the verdict of their run, and covered by results that came late."""
+    gone: int = 0
+    """Of them, lost by a Redis that does not promise to keep them."""
     judged: int = 0
     failed: int = 0
     shed: int = 0
@@ -34,7 +41,7 @@ class Books:
     late: int = 0
     verdicts: int = 0
     excused: int = 0
-    """Runs of which a Redis without a log lost something, as stated."""
+    """Runs in which Redis was ended that keeps no log, or was followed by a replica."""
 
     def check(self, holds: bool, what: str) -> None:
         if not holds:
@@ -90,7 +97,7 @@ def check_run(books: Books, sent: Sent, verdict: Verdict, golden: Verdict, late:
     strip, run, data = POOL[sent.shipment.strip], sent.run, verdict["data"]
     books.sent += len(sent.frames)
     losses = add_up(books, run, verdict, late)
-    unaccounted = 0
+    overdue = 0
     whole = True
     for camera in data["cameras"]:
         name = camera["camera"]
@@ -98,7 +105,7 @@ def check_run(books: Books, sent: Sent, verdict: Verdict, golden: Verdict, late:
         for index in range(strip.frames):
             outcome = lost.get(index, "judged") if index < camera["expected"] else "beyond"
             if sent.frames[name, index] and outcome in ("never-seen", "beyond", "shed"):
-                unaccounted += 1
+                overdue += 1
                 whole = False
             if outcome == "judged":
                 books.check((name, index) in sent.tried, f"{run} {name}[{index}]: judged, but never sent")
@@ -106,12 +113,14 @@ def check_run(books: Books, sent: Sent, verdict: Verdict, golden: Verdict, late:
                 whole = False
                 books.check((name, index) in sent.shed, f"{run} {name}[{index}]: shed, but its source sent it")
             if outcome == "failed":
+                meant = index in strip.broken or strip.recipe != RECIPE_NAME
+                books.check(meant, f"{run} {name}[{index}]: a good frame failed")
                 books.check((run, name, index) in dead, f"{run} {name}[{index}]: failed, but its bytes are not in dead")
         whole &= _as_planned(strip, lost)
         whole &= camera["ended"] == strip.ended and not (sent.shed and not strip.ended)  # no end to declare it
-    books.check(
-        unaccounted <= late, f"{run}: {unaccounted} acknowledged frames have no outcome, {late} results came late"
-    )
+    books.overdue += overdue
+    books.accounted += len(sent.frames) - overdue
+    books.check(overdue <= late, f"{run}: {overdue} acknowledged frames have no outcome, {late} results came late")
     if whole:
         _compare_all(books, run, golden, verdict)
     else:
@@ -122,11 +131,23 @@ def check_lossy_run(books: Books, sent: Sent, verdict: Verdict, golden: Verdict,
     """A run that a Redis without a log may have lost a part of: what its verdict says must still be true."""
     books.sent += len(sent.frames)
     books.excused += 1
-    add_up(books, sent.run, verdict, late)
+    losses = add_up(books, sent.run, verdict, late)
+    expected = {camera["camera"]: camera["expected"] for camera in verdict["data"]["cameras"]}
+    for camera, index in sent.frames:
+        missing = index >= expected[camera] or losses[camera].get(index) in ("never-seen", "shed")
+        books.gone += missing
+        books.accounted += not missing
     if verdict["data"]["cameras"] == golden["data"]["cameras"]:
         _compare_all(books, sent.run, golden, verdict)
     else:
         _compare_rest(books, sent.run, golden["data"], verdict["data"])
+
+
+def write_off(books: Books, sent: Sent) -> None:
+    """A run without a verdict: whether that may be is not said here."""
+    books.sent += len(sent.frames)
+    books.gone += len(sent.frames)
+    books.excused += bool(sent.frames)
 
 
 def check_simulated_run(
@@ -134,17 +155,19 @@ def check_simulated_run(
 ) -> None:
     """The strip that a real ingest process showed: complete unless it was ended, or shed frames and said so."""
     losses = add_up(books, run, verdict, late)
-    books.sent += sum(camera["expected"] for camera in verdict["data"]["cameras"])
     reasons = Counter(why for lost in losses.values() for why in lost.values())
     if not reasons and verdict["data"]["resultState"] == 1:
         _compare_all(books, run, golden, verdict)
+    whole = sum(camera["judged"] for camera in verdict["data"]["cameras"])
+    books.sent += whole
+    books.accounted += whole
     missing = reasons["never-seen"] - late
     books.check(cut_short or missing <= 0, f"{run}: {missing} frames that its ingest sent have no outcome")
     books.check(not reasons["failed"], f"{run}: good frames failed")
 
 
 def _as_planned(strip: Strip, lost: Mapping[int, str]) -> bool:
-    return {i for i, why in lost.items() if why == "failed"} == set(strip.broken) or strip.recipe == "nobodys"
+    return {i for i, why in lost.items() if why == "failed"} == set(strip.broken) or strip.recipe != RECIPE_NAME
 
 
 def _compare_all(books: Books, run: RunId, golden: Verdict, verdict: Verdict) -> None:

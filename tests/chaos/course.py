@@ -144,6 +144,7 @@ class Course:
             books.check(not sent.trouble or self._lossy(sent.run), f"{sent.run}: not sent to its end: {sent.trouble}")
             verdict = by_run.get((sent.run.strip, sent.run.run))
             if verdict is None:
+                ledger.write_off(books, sent)
                 continue
             golden, late = self.golden[sent.run.strip], line.runs.late(sent.run)
             if self._lossy(sent.run):

@@ -18,8 +18,9 @@ MM = 0.5
 LIVE_DEADLINE_S = 5.0
 DARK, BRIGHT = 60, 190
 
+RECIPE_NAME = "chaos"
 RECIPE = f"""
-name: chaos
+name: {RECIPE_NAME}
 version: "1"
 models: {{classifier: steel, anomaly: texture}}
 required: [classifier, anomaly]
@@ -45,7 +46,7 @@ class Strip:
     absent: frozenset[int] = frozenset()
     """Indices that the cameras skip and nobody declares."""
     flaws: frozenset[int] = frozenset()
-    recipe: str = "chaos"
+    recipe: str = RECIPE_NAME
     ended: bool = True
 
     def start(self, run: RunId, *, live: bool) -> RunStart:

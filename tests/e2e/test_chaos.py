@@ -81,8 +81,10 @@ def test_an_acknowledged_frame_without_an_outcome_is_noticed_unless_it_came_late
     assert wrong_of(verdict(lost), late=1) == []
 
 
-def test_a_failed_frame_whose_bytes_are_gone_is_noticed() -> None:
-    assert "not in dead" in wrong_of(verdict([{"first": 3, "last": 3, "reason": "failed"}]))[0]
+def test_a_good_frame_that_failed_and_whose_bytes_are_gone_is_noticed() -> None:
+    good, gone = wrong_of(verdict([{"first": 3, "last": 3, "reason": "failed"}]))
+    assert "a good frame failed" in good
+    assert "its bytes are not in dead" in gone
 
 
 def test_a_frame_that_nobody_sent_and_sums_that_do_not_agree_are_noticed() -> None:
