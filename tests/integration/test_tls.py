@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -12,13 +13,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 import trustme
+from redis_servers import binaries, free_port
+from redis_servers import server as redis_server
 
 from certificates import put, settings, write
 from stripwatch.domain.model import InputSpec, ModelKind, ModelRef, ModelSpec
@@ -26,12 +31,15 @@ from stripwatch.domain.recipe import Role
 from stripwatch.errors import PeerUnavailable, SettingsInvalid, StripwatchError
 from stripwatch.local import Pipeline
 from stripwatch.local.feeds import simulator_settings
+from stripwatch.local.ports import free_ports
+from stripwatch.local.redis import EmbeddedRedis
 from stripwatch.rpc import health
 from stripwatch.rpc.client import SERVICES, RemoteScorer
 from stripwatch.rpc.codec.models import spec_to, units_to
 from stripwatch.rpc.server import GrpcServer
 from stripwatch.rpc.v1 import model_pb2 as pb
 from stripwatch.rpc.v1 import model_pb2_grpc as pb_grpc
+from stripwatch.rpc.v1 import verdict_pb2, verdict_pb2_grpc
 from stripwatch.runtime import fresh
 from stripwatch.runtime.tls import TlsFiles
 from stripwatch.simulate.series import StripSeries
@@ -41,6 +49,7 @@ SPEC = ModelSpec(
     ModelRef("steel", "1"), ModelKind.CLASSIFIER, InputSpec(16, 1, "uint8"), ("healthy", "scratches"), "0" * 64, "e/1"
 )
 TILES = grey_tiles([1, 2, 3])
+DOCS = Path(__file__).parents[2] / "docs"
 PAST = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC))
 
 
@@ -278,6 +287,15 @@ def test_a_server_does_not_start_with_files_that_it_cannot_use(ca: trustme.CA, t
         GrpcServer("127.0.0.1", 0, ready=lambda: None, tls=files)
 
 
+def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(ca: trustme.CA, tmp_path: Path) -> None:
+    files = write(tmp_path, ca)
+    locked = tmp_path / "locked.key"
+    command = ["openssl", "pkey", "-in", str(files.key), "-aes256", "-passout", "pass:secret", "-out", str(locked)]
+    subprocess.run(command, capture_output=True, check=True)
+    with pytest.raises(SettingsInvalid, match=r"locked\.key: expected a certificate and its key, without a password"):
+        replace(files, key=locked).read()
+
+
 def test_the_health_command_of_containers_speaks_tls_as_its_service_does(ca: trustme.CA, tmp_path: Path) -> None:
     files = write(tmp_path / "server", ca)
 
@@ -311,3 +329,88 @@ def test_a_strip_goes_through_the_whole_pipeline_with_a_certificate_at_every_ste
         (verdict,) = pipeline.line().verdicts.since("", 10, 0)
         assert b'"coverage": 1' in verdict.event.json or b'"coverage":1' in verdict.event.json
         assert health.status(pipeline.verdicts_address, 1) == health.UNREACHABLE  # in plain text
+
+
+def block(page: str, heading: str, language: str, number: int = 0) -> str:
+    """A fenced block of a page, below a heading."""
+    text = (DOCS / page).read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[number]
+
+
+@contextmanager
+def aggregator(given: dict[str, str]) -> Iterator[str]:
+    """The address of an aggregator process that is ready."""
+    (port,) = free_ports(1)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stripwatch_aggregator"],
+        env=os.environ | {"STRIPWATCH_HEALTH_PORT": str(port)} | given,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    try:
+        while '"ready"' not in (line := process.stderr.readline()):
+            assert line, "the aggregator ended"
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_commands_of_the_page_make_certificates_that_both_sides_take(tmp_path: Path) -> None:
+    script = block("tls.md", "Certificates", "sh")
+    subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, capture_output=True, check=True)
+    server, us = (
+        TlsFiles(tmp_path / "ca.pem", tmp_path / f"{name}.pem", tmp_path / f"{name}.key")
+        for name in ("classifier", "preprocess")
+    )
+    with served(server) as address, client_of(address, us) as client:
+        assert scores(client) == (3, 2)
+
+
+def test_an_mes_reads_verdicts_over_tls_with_a_token_as_the_page_shows(ca: trustme.CA, tmp_path: Path) -> None:
+    token = "0123456789abcdef0123456789abcdef"  # noqa: S105
+    files = write(tmp_path, ca, ask_clients=False)
+    (tmp_path / "token").write_text(f"{token}\n")
+    (tmp_path / "tokens").write_text(f"mes:{token}\n")
+    with EmbeddedRedis(tmp_path / "redis") as redis:
+        given = {"STRIPWATCH_REDIS_URL": redis.url, "STRIPWATCH_TOKENS_FILE": str(tmp_path / "tokens")}
+        with aggregator({**settings(files), **given}) as address:
+            code = block("mes.md", "By gRPC, with a cursor", "python", 1) + LIST
+            ended = subprocess.run(
+                [sys.executable, "-c", f"import grpc\naddress = {address!r}\n{code}"],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert (ended.returncode, ended.stdout) == (0, "0 verdicts\n"), ended.stderr
+            with grpc.secure_channel(address, grpc.ssl_channel_credentials(files.ca.read_bytes())) as channel:
+                with pytest.raises(grpc.RpcError) as refused:
+                    verdict_pb2_grpc.VerdictsStub(channel).List(verdict_pb2.ListRequest(line="line1"), timeout=30)
+                assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+LIST = """
+from stripwatch.rpc.v1 import verdict_pb2 as pb, verdict_pb2_grpc
+answer = verdict_pb2_grpc.VerdictsStub(channel).List(pb.ListRequest(line="line1"), timeout=30)
+print(len(answer.verdicts), "verdicts")
+"""
+
+
+def test_a_service_shows_its_certificate_to_a_redis_that_asks_for_one(ca: trustme.CA, tmp_path: Path) -> None:
+    binary = binaries().get("7")
+    if binary is None:
+        pytest.skip("no Redis 7 with TLS here (make system)")
+    theirs, ours = write(tmp_path / "redis", ca), write(tmp_path / "us", ca)
+    port = free_port()
+    options = ("--tls-port", port, "--tls-auth-clients", "yes", "--tls-ca-cert-file", theirs.ca)
+    own = ("--tls-cert-file", theirs.certificate, "--tls-key-file", theirs.key)
+    given = {
+        "STRIPWATCH_REDIS_URL": f"rediss://127.0.0.1:{port}",
+        "STRIPWATCH_REDIS_CA": str(ours.ca),
+        "STRIPWATCH_REDIS_CERTIFICATE": str(ours.certificate),
+        "STRIPWATCH_REDIS_KEY": str(ours.key),
+    }
+    with redis_server(binary, tmp_path / "redis", *map(str, (*options, *own))), aggregator(given) as address:
+        assert health.status(address, 30) == health.SERVING
