@@ -28,10 +28,20 @@ def ours(error: RedisError | RedisClusterException, address: str) -> StripwatchE
         return StreamFull(f"Redis at {address} is at its memory limit", retry_after_s=0.2)
     if text.startswith(("CLOSED", "UNSTARTED")):
         return Conflict(text.partition(" ")[2])
-    if isinstance(error, AuthenticationError | NoPermissionError) or any(word in text for word in _REFUSALS):
+    if _is_refusal(error):
         return StreamRefused(f"Redis at {address} refuses this: {text}")
     away = _away(error, text)
     return StreamUnavailable(f"Redis at {address} {away}") if away else StripwatchError(f"Redis at {address}: {text}")
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Also where a cluster's client says only that it found no node, because of this."""
+    return (
+        isinstance(error, AuthenticationError | NoPermissionError)
+        or str(error).startswith(_REFUSALS)
+        or (error.__cause__ is not None and _is_refusal(error.__cause__))
+        or (error.__context__ is not None and _is_refusal(error.__context__))
+    )
 
 
 def is_deposed(error: Exception) -> bool:
