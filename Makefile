@@ -7,7 +7,7 @@ TESTS ?= tests
 WEIGHTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench audit chaos docs lock clean system
+.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench audit chaos docs lock clean system fuzz
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -77,6 +77,10 @@ $(VENV)/audit/bin/pip-audit:
 audit: $(VENV)/.dev $(VENV)/audit/bin/pip-audit ## Known holes in what we install; says so loudly where nobody could be asked
 	$(BIN)/pip check
 	$(BIN)/python .ci/audit.py $(VENV)/audit/bin/pip-audit constraints.txt
+
+fuzz: $(VENV)/.dev ## Whatever comes from outside under a fuzzer led by coverage: SECONDS for all targets, SEED, OUT=file
+	PYTHONPATH=tests:tests/contract $(BIN)/python -m fuzz --seconds $(or $(SECONDS),80) --seed $(or $(SEED),1) \
+	  $(if $(OUT),--out '$(OUT)')
 
 docs: $(VENV)/.dev ## Writes the pages that are made from code
 	$(BIN)/python docs/generate_settings.py

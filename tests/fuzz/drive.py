@@ -5,24 +5,28 @@ from __future__ import annotations
 import logging
 import sys
 from random import Random
+from typing import Any
 
 import atheris
 
-# What is imported in here is instrumented: ours, and the pure Python that takes the bytes first.
-with atheris.instrument_imports(
-    include=[
-        *("stripwatch", "stripwatch_ingest", "stripwatch_preprocess", "stripwatch_aggregator"),
-        *("stripwatch_anomaly", "stripwatch_classifier", "mcap", "yaml"),
-    ]
-):
-    from fuzz.target import Target
-    from fuzz.targets import target
+from fuzz.targets import target
+
+
+def _instrumented() -> Any:
+    """What is imported within is followed: ours, and the pure Python that takes the bytes first."""
+    return atheris.instrument_imports(
+        include=[
+            *("stripwatch", "stripwatch_ingest", "stripwatch_preprocess", "stripwatch_aggregator"),
+            *("stripwatch_anomaly", "stripwatch_classifier", "mcap", "yaml"),
+        ]
+    )
 
 
 def main(arguments: list[str]) -> None:
     name, *options = arguments[1:]
     logging.disable(logging.CRITICAL)
-    chosen = target(name)
+    with _instrumented():
+        chosen = target(name)
 
     def mutate(data: bytes, largest: int, seed: int) -> bytes:
         return chosen.shape(atheris.Mutate(data, largest), Random(seed))[:largest]
@@ -30,8 +34,6 @@ def main(arguments: list[str]) -> None:
     atheris.Setup([arguments[0], *options], chosen.one, custom_mutator=mutate)
     atheris.Fuzz()
 
-
-__all__ = ["Target", "main"]
 
 if __name__ == "__main__":
     main(sys.argv)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,9 +39,10 @@ class Target:
 
 
 def scratch() -> Path:
-    """A folder of this process in memory, where the system has such a place."""
-    memory = Path("/dev/shm")  # noqa: S108 (a folder with a name of chance is made in it)
-    return Path(tempfile.mkdtemp(prefix="stripwatch-fuzz-", dir=memory if memory.is_dir() else None))
+    """A folder of this process, gone with it."""
+    place = tempfile.mkdtemp(prefix="stripwatch-fuzz-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return Path(place)
 
 
 def told(error: BadInput) -> None:

@@ -65,6 +65,8 @@ def _decoded(data: bytes, size: ImageSize) -> tuple[Encoding, bytes]:
         raise BadInput(
             f"expected {size.height} x {size.width} px by its header, got {image.shape[0]} x {image.shape[1]}"
         )
+    if image.dtype not in (np.uint8, np.uint16):  # as a PNG it would be rounded to 8 bits, and taken
+        raise BadInput(f"expected 8-bit grey, got {image.dtype}")
     if image.dtype == np.uint8 and image.ndim == 2:
         return Encoding.RAW, image.tobytes()
     return Encoding.PNG, cv2.imencode(".png", image)[1].tobytes()
