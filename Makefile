@@ -7,7 +7,7 @@ TESTS ?= tests
 WEIGHTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench audit chaos docs lock clean system fuzz
+.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench soak overload durability audit chaos docs lock clean system fuzz
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -65,6 +65,15 @@ paper-recipe: $(VENV)/.dev ## The paper's classifier over five seeds; WEIGHTS=fi
 bench: $(VENV)/.dev ## Acceptance strips through the running pipeline; writes benchmarks/results
 	$(BIN)/python benchmarks/acceptance.py
 
+soak: $(VENV)/.dev ## One very long run of small frames: what grows, what a frame costs; FRAMES (a million), OUT=file
+	$(BIN)/python benchmarks/soak.py --frames $(or $(FRAMES),1000000) $(if $(OUT),--out '$(OUT)')
+
+overload: $(VENV)/.dev ## A line offered 0.5 to 5 times what it can judge: latency, shed frames, recovery; OUT=file
+	$(BIN)/python benchmarks/overload.py $(if $(OUT),--out '$(OUT)')
+
+durability: $(VENV)/.dev ## What a killed Redis loses, by appendfsync, with and without the power; KILLS (10), OUT=file
+	$(BIN)/python benchmarks/durability.py --kills $(or $(KILLS),10) $(if $(OUT),--out '$(OUT)')
+
 chaos: $(VENV)/.dev ## Seeded faults on the whole pipeline: SEED, RUNS, REDIS (7, 8, sentinel, cluster), OUT; resumes
 	PYTHONPATH=tests:tests/contract $(BIN)/python -m chaos --seed $(or $(SEED),1) --runs $(or $(RUNS),1) \
 	  --redis $(or $(REDIS),8) $(if $(OUT),--out '$(OUT)')
@@ -89,9 +98,9 @@ lock: $(VENV)/.dev ## Writes constraints.txt from what is installed
 	$(BIN)/pip list --format=freeze --exclude-editable | sed 's/+cpu$$//' | grep -vE '^(pip|setuptools|wheel|stripwatch)==' > constraints.txt
 
 # Only what is missing, and only where apt can be used.
-system: ## Debian packages the full tests use: Redis 7.0 beside the embedded 8.2, kubectl, docker-compose
+system: ## Debian packages the full tests use: Redis 7.0 beside the embedded 8.2, strace, kubectl, docker-compose
 	@missing=""; \
-	for pair in redis-server:redis-server kubectl:kubernetes-client docker-compose:docker-compose; do \
+	for pair in redis-server:redis-server strace:strace kubectl:kubernetes-client docker-compose:docker-compose; do \
 	  command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair#*:}"; \
 	done; \
 	if [ -n "$$missing" ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; fi
