@@ -19,6 +19,7 @@ from mcap.writer import Writer
 from redis_servers import binaries, server
 from typer.testing import CliRunner
 
+from e2e_parts import until
 from stripwatch.cli.main import app
 from stripwatch.domain.camera import Camera, Side
 from stripwatch.domain.frame import RunId
@@ -47,7 +48,7 @@ from stripwatch_ingest.settings import IngestSettings
 from stripwatch_ingest.source import RunTemplate
 from stripwatch_ingest.sources.folder import FolderSource
 from tiny_models import write_model
-from unit.feeding import RUN, end, frame, start
+from unit.feeding import RUN, end, frame, start, take
 from unit.test_cli_commands import verdict_of
 
 HOSTILE = (
@@ -358,6 +359,32 @@ def test_a_verdict_that_is_none_of_ours_is_refused_in_one_line(
         assert result.exit_code == 2
         assert [one for one in result.stderr.splitlines() if not one.startswith("warning: ")][1:] == []
         shown(result.output)
+
+
+def test_open_runs_that_are_none_hide_no_run_that_is_and_end_no_aggregator(url: str, line: LineStream) -> None:
+    """One such name in `open` ended every aggregator of the line, again at each start."""
+    raw, folder = redis.Redis.from_url(url), "sw:{line1}:"
+    names = [*(name.encode() for name in HOSTILE if len(name) < 100), b"\xff:r1", *(b"s%d:r1" % n for n in range(40))]
+    raw.zadd(f"{folder}open", dict.fromkeys(names, 1))
+    for number, fields in enumerate(({"start": b"\xff"}, {"start": b"x", "cameras": b"\xff", "rev": "x", "last": "x"})):
+        raw.hset(f"{folder}run:t{number}:r1", mapping=fields)
+        raw.zadd(f"{folder}open", {f"t{number}:r1": 1})
+    for arguments in (("line", "status"), ("line", "status", "--json")):
+        result = run(url, *arguments)
+        assert result.exit_code == 0
+        shown(result.output)
+    env = {**os.environ, "STRIPWATCH_REDIS_URL": url}
+    with subprocess.Popen([sys.executable, "-m", "stripwatch_aggregator"], env=env, stderr=subprocess.PIPE) as process:
+        try:
+            line.source.start_run(RUN, encode_start(start(live=True)), cameras=["top-1"], live=True, deadline_ms=1)
+            take(line)
+            until(lambda: process.poll() is not None or line.verdicts.of(RUN) is not None, "the verdict")
+            assert process.poll() is None
+            until(lambda: raw.zcard(f"{folder}open") == 0, "an empty list of open runs")
+        finally:
+            process.terminate()
+            _, log = process.communicate(timeout=60)
+    shown(log.decode())
 
 
 def test_get_takes_no_such_name(line: LineStream) -> None:

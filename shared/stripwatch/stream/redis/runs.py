@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from stripwatch.domain.frame import RunId
+from stripwatch.errors import BadInput
 from stripwatch.ports import KEEPING, CameraState, Event, Keeping, Record, Recorded, RunState
 from stripwatch.stream.keys import RESULTS_GROUP, Keys, member, run_of
 from stripwatch.stream.redis.client import Call, Client, Part
 from stripwatch.stream.redis.entries import milliseconds
 from stripwatch.stream.redis.letters import bury
+
+log = logging.getLogger(__name__)
 
 ALARM_ENTRIES = 1_000
 """Alarms kept, each with a picture of some 10 KiB; the oldest go first."""
@@ -75,8 +79,25 @@ class RedisRuns:
         bury(self._client, self._keys, self._keys.results, RESULTS_GROUP, entry_id, reason)
 
     def due(self, limit: int) -> list[RunId]:
-        answer = self._client.call("due", [self._keys.open], [limit])
-        return [run_of(self._keys.line, name.decode()) for name in answer]
+        found = []
+        for name in self._client.call("due", [self._keys.open], [limit]):
+            run = self._named(name)
+            if run is None or not self._client.do("HEXISTS", self._keys.run(run), "start"):
+                self._take_out(name)
+            else:
+                found.append(run)
+        return found
+
+    def _named(self, name: bytes) -> RunId | None:
+        try:
+            return run_of(self._keys.line, name.decode())
+        except (BadInput, ValueError):
+            return None
+
+    def _take_out(self, name: bytes) -> None:
+        """What is no run of ours is due for ever, and would hide those that are."""
+        log.warning("an open run that is none is taken out", extra={"run": name.decode(errors="replace")})
+        self._client.do("ZREM", self._keys.open, name)
 
     def now_ms(self) -> int:
         return self._client.now_ms(self._keys.open)
@@ -86,11 +107,20 @@ class RedisRuns:
         self._client.call("postpone", keys, [member(run), revision, delay_ms])
 
     def state(self, run: RunId) -> RunState | None:
+        try:
+            return self._state(run)
+        except ValueError:  # fields that no step of ours wrote
+            self._take_out(member(run).encode())
+            return None
+
+    def _state(self, run: RunId) -> RunState | None:
         key = self._keys.run(run)
         wanted = ("start", "pins", "live", "deadline", "cameras", "rev", "last", "closed")
         start, pins, live, deadline, cameras, revision, last, closed = self._client.do("HMGET", key, *wanted)
         if start is None or closed is not None:
             return None
+        if None in (live, deadline, cameras, revision, last):
+            raise ValueError("a run without its fields")
         names = cameras.decode().split(",")
         found = self._scan(key)
         oldest = self._client.call("oldest", [self._keys.frames, self._keys.results], [])
@@ -166,7 +196,8 @@ class RedisRuns:
         return bool(self._client.call("alarm", [self._keys.run(alarm.run), self._keys.alarms], args))
 
     def open_runs(self) -> list[RunId]:
-        return [run_of(self._keys.line, name.decode()) for name in self._client.do("ZRANGE", self._keys.open, 0, -1)]
+        named = map(self._named, self._client.do("ZRANGE", self._keys.open, 0, -1))
+        return [run for run in named if run is not None]
 
     def late(self, run: RunId) -> int:
         return int(self._client.do("HGET", self._keys.run(run), "late") or 0)
