@@ -42,7 +42,7 @@ from stripwatch.runtime.settings import LineSettings, load
 from stripwatch.stream.redis.entries import Unreadable, published
 from stripwatch_aggregator.alarms import alarms_of
 from stripwatch_ingest.source import RunTemplate
-from stripwatch_ingest.sources.folder import FolderSource
+from stripwatch_ingest.sources.folder import FolderSource, natural
 from stripwatch_ingest.sources.image_file import pixels_of
 from tiny_models import _sha256, write_model
 
@@ -134,6 +134,11 @@ def test_a_file_whose_name_is_no_text_does_not_end_the_ingest(tmp_path: Path) ->
     assert frames.decode_end(frames.encode_end(last)).shed[0].reason == r"b\udcff\n.png: no image that can be read"
 
 
+def test_a_file_name_with_a_raised_digit_is_sorted(tmp_path: Path) -> None:
+    """It is a digit to `isdigit` and none to `int`."""
+    assert natural("1²2.png") > natural("1.png")
+
+
 # Archives.
 
 
@@ -208,10 +213,12 @@ def test_a_tag_in_a_recipe_is_refused(value: str) -> None:
     assert "tags (!) are not taken" in refusal(f"min_coverage: {value}")
 
 
-@pytest.mark.parametrize("value", ["0x" + "f" * 5_000, "9" * 4_000, "0b1", "1:30", "0o7"])
+@pytest.mark.parametrize(
+    "value", ["0x" + "f" * 5_000, "9" * 4_000, "0b1", "1:30", "0o7", "1:" * 1_000 + "1.5", ".inf", "1_0.5"]
+)
 def test_a_number_that_is_no_decimal_one_is_refused_and_not_printed_whole(value: str) -> None:
     told = refusal(f"min_coverage: {value}")
-    assert "min_coverage" in told or "whole number of at most 18 digits" in told
+    assert "min_coverage" in told or "number of at most 18 digits" in told
     assert len(told) < 500
 
 

@@ -92,7 +92,7 @@ class FolderSource:
 
 def natural(name: str) -> list[tuple[int, int | str]]:
     """Sort key: digits count as numbers, so that image 2 comes before image 10."""
-    return [(0, int(part)) if part.isdigit() else (1, part.lower()) for part in re.split(r"([0-9]+)", name) if part]
+    return [(0, int(part)) if part.isdecimal() else (1, part.lower()) for part in re.split(r"([0-9]+)", name) if part]
 
 
 def _measured(files: list[Path]) -> tuple[dict[int, ImageSize], dict[int, str]]:

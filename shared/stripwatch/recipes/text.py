@@ -12,7 +12,8 @@ from stripwatch.errors import RecipeInvalid
 
 MAX_BYTES = 64 * 1024
 
-_NUMBER = re.compile(r"[-+]?[0-9]{1,18}")
+_WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
+_FRACTION = re.compile(r"[-+]?(?=\.?[0-9])[0-9]{0,18}\.?[0-9]{0,18}(?:[eE][-+]?[0-9]{1,3})?")
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -41,16 +42,28 @@ class _PlainLoader(yaml.SafeLoader):
         return mapping
 
 
-def _whole_number(_loader: _PlainLoader, node: yaml.ScalarNode) -> int:
-    """Of YAML's spellings the decimal one of a sensible length: 1:30 is no 90, and 64 KiB of digits are no number."""
-    if not _NUMBER.fullmatch(node.value):
+def _whole(_loader: _PlainLoader, node: yaml.ScalarNode) -> int:
+    return int(_decimal(node, _WHOLE, "whole number of at most 18 digits"))
+
+
+def _fraction(_loader: _PlainLoader, node: yaml.ScalarNode) -> float:
+    if node.value.lower().endswith((".inf", ".nan")):  # the key's own rule refuses it, and names the key
+        return float("nan")
+    return float(_decimal(node, _FRACTION, "number of at most 18 digits before and after its point"))
+
+
+def _decimal(node: yaml.ScalarNode, form: re.Pattern[str], what: str) -> str:
+    """Of YAML's spellings the decimal one: 1:30 is no 90, and 64 KiB of digits are no number."""
+    text: str = node.value
+    if not form.fullmatch(text):
         raise yaml.constructor.ConstructorError(
-            None, None, f"expected a whole number of at most 18 digits, got {shown(node.value, 40)}", node.start_mark
+            None, None, f"expected a {what}, got {shown(text, 40)}", node.start_mark
         )
-    return int(node.value)
+    return text
 
 
-_PlainLoader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+_PlainLoader.add_constructor("tag:yaml.org,2002:int", _whole)
+_PlainLoader.add_constructor("tag:yaml.org,2002:float", _fraction)
 
 
 def read_yaml(text: str) -> Any:

@@ -36,7 +36,7 @@ def published(line: str, raw: Any) -> Published:
         event = Event(given[b"id"].decode(), run_of(line, given[b"r"].decode()), given[b"j"], given[b"b"])
         return Published(identity.decode(), event)
     except (KeyError, ValueError, BadInput) as error:
-        raise Unreadable(f"expected the fields id, r, j and b of an event of ours: {error}") from error
+        raise Unreadable(f"event {identity!r}: expected the fields id, r, j and b of one of ours: {error}") from error
 
 
 def milliseconds(entry_id: str) -> int:
