@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
+settings.register_profile("stripwatch", deadline=None)  # no test fails because its machine is busy
+settings.load_profile("stripwatch")
 DATA = Path(os.environ.get("STRIPWATCH_DATA", ROOT.parent / "shared" / "data"))
 
 
