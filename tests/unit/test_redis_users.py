@@ -1,0 +1,100 @@
+"""The shipped users of Redis where they are put to work: compose and Kubernetes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import yaml
+from redis_servers import answers, binaries, free_port, wait_for
+
+from stripwatch.stream import connect
+
+ROOT = Path(__file__).parent.parent.parent
+SERVICES = ("ingest", "preprocess", "aggregator")
+
+
+@contextmanager
+def compose_redis(folder: Path, port: int) -> Iterator[Path]:
+    """What the compose file's Redis does at its start, here; yields the folder of users."""
+    binary = next(iter(binaries().values()), None)
+    if binary is None:
+        pytest.skip("no Redis here (make system)")
+    users, bin_ = folder / "users", folder / "bin"
+    bin_.mkdir()
+    for name, text in {
+        "chown": "",
+        "docker-entrypoint.sh": f'exec "$@" --port {port} --dir {folder} --save ""',
+        "redis-server": f'exec {binary} "$@"',
+    }.items():
+        (bin_ / name).write_text(f"#!/bin/sh\n{text}\n")
+        (bin_ / name).chmod(0o755)
+    command = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["redis"]["command"]
+    places = {r"\$\$": "$", "/deploy/": f"{ROOT}/deploy/redis/", "redis:6379": f"127.0.0.1:{port}"}
+    for there, here in {**places, r"(?<!\w)/users\b": str(users)}.items():
+        command = [re.sub(there, here, part) for part in command]
+    process = subprocess.Popen(
+        command, env={**os.environ, "PATH": f"{bin_}:{os.environ['PATH']}"}, stdout=subprocess.DEVNULL
+    )
+    try:
+        wait_for(lambda: answers(port), "the compose file's Redis")
+        yield users
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_compose_file_makes_its_users_and_redis_takes_them(tmp_path: Path) -> None:
+    port = free_port()
+    with compose_redis(tmp_path, port) as users:
+        for name in ("aggregator", "preprocess", "ingest"):
+            connect((users / name / "url").read_text()).line("line1")
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            redis.Redis(port=port, driver_info=None).get("sw:{line1}:state")
+        operator = redis.Redis.from_url((users / "operator" / "url").read_text(), decode_responses=True)
+        assert operator.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        assert (users / "users.acl").stat().st_mode & 0o077 == 0
+
+
+def test_each_service_of_the_compose_file_sees_its_own_password_alone() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    for name in SERVICES:
+        assert services[name]["volumes"] == [f"users-{name}:/users:ro"]
+        assert services[name]["environment"]["STRIPWATCH_REDIS_URL_FILE"] == "/users/url"
+        assert f"users-{name}:/users/{name}" in services["redis"]["volumes"]
+
+
+def rendered(folder: Path) -> list[dict[str, Any]]:
+    """The overlay with users, made in a copy."""
+    if not shutil.which("kubectl"):
+        pytest.skip("needs kubectl (make system)")
+    shutil.copytree(ROOT / "k8s", folder / "k8s", ignore=shutil.ignore_patterns("made"))
+    made = folder / "k8s" / "users" / "made"
+    subprocess.run(["sh", ROOT / "deploy" / "redis" / "make-users", made, "redis:6379", *SERVICES], check=True)
+    command = ["kubectl", "kustomize", str(folder / "k8s" / "users")]
+    return list(yaml.safe_load_all(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+
+
+def test_the_kubernetes_overlay_gives_each_service_its_own_user(tmp_path: Path) -> None:
+    objects = {(item["kind"], item["metadata"]["name"].rsplit("-", 1)[0]): item for item in rendered(tmp_path)}
+    secrets = {item["metadata"]["name"]: item for item in objects.values() if item["kind"] == "Secret"}
+    assert {name.rsplit("-", 1)[0] for name in secrets} == {"redis-users", *(f"redis-{name}" for name in SERVICES)}
+    deployments = {item["metadata"]["name"]: item for item in objects.values() if item["kind"] == "Deployment"}
+    for name in SERVICES:
+        [container] = deployments[name]["spec"]["template"]["spec"]["containers"]
+        given = [source["secretRef"]["name"] for source in container["envFrom"] if "secretRef" in source]
+        assert [one.rsplit("-", 1)[0] for one in given] == [f"redis-{name}"]
+        assert given[0] in secrets
+        assert list(secrets[given[0]]["data"]) == ["STRIPWATCH_REDIS_URL"]
+    [server] = [item for item in objects.values() if item["kind"] == "StatefulSet"]
+    pod = server["spec"]["template"]["spec"]
+    assert pod["containers"][0]["args"][-2:] == ["--aclfile", "/users/users.acl"]
+    assert pod["volumes"][0]["secret"]["secretName"] in secrets
