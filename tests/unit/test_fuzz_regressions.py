@@ -22,12 +22,14 @@ from aggregator_cases import RECIPE, RUN, end, result, rules, start, tile
 from fuzz import bombs
 from fuzz.images import PNG, animation, chunk, png, rows
 from fuzz.recordings import recording
+from preprocess_cases import header_of, recipe, spec_of, strip_image
 from stripwatch.datasets.files import open_files
 from stripwatch.domain.box import Box
 from stripwatch.domain.camera import Camera, Side
 from stripwatch.domain.frame import Encoding, FrameHeader, IndexRange, RunId
 from stripwatch.domain.model import ModelRef
 from stripwatch.domain.names import check_line, check_name, shown
+from stripwatch.domain.recipe import Role
 from stripwatch.domain.strip import Shed
 from stripwatch.errors import BadInput, FrameUndecodable, ModelInvalid, RecipeInvalid, RecordingInvalid, SettingsInvalid
 from stripwatch.imagefile import read_bmp, read_jpeg, read_png
@@ -44,6 +46,8 @@ from stripwatch_aggregator.alarms import alarms_of
 from stripwatch_ingest.source import RunTemplate
 from stripwatch_ingest.sources.folder import FolderSource, natural
 from stripwatch_ingest.sources.image_file import pixels_of
+from stripwatch_preprocess.plan import Plan
+from stripwatch_preprocess.transform import transform
 from tiny_models import _sha256, write_model
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
@@ -137,6 +141,17 @@ def test_a_file_whose_name_is_no_text_does_not_end_the_ingest(tmp_path: Path) ->
 def test_a_file_name_with_a_raised_digit_is_sorted(tmp_path: Path) -> None:
     """It is a digit to `isdigit` and none to `int`."""
     assert natural("1²2.png") > natural("1.png")
+
+
+@pytest.mark.parametrize(
+    ("side", "told"), [(800, "at most 2147483648 bytes of model input"), (3_000, "at most 100000 tiles")]
+)
+def test_a_frame_of_more_tiles_than_fit_into_memory_is_refused(side: int, told: str) -> None:
+    small = recipe(cutting="{tile_px: 16, stride_px: 8, background: 24}")
+    plan = Plan(small, {Role.CLASSIFIER: spec_of(Role.CLASSIFIER, size=1024)}, {})
+    image = strip_image(shape=(side, side))
+    with pytest.raises(BadInput, match=told):
+        transform(header_of(image), image.tobytes(), plan)
 
 
 # Archives.
