@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 
 import grpc
 
@@ -13,6 +14,7 @@ from stripwatch.errors import BadInput, NotFound, Overloaded, PeerUnavailable
 from stripwatch.rpc.codec.frames import run_from
 from stripwatch.rpc.codec.standings import standing_to
 from stripwatch.rpc.codec.wire import parse
+from stripwatch.rpc.limits import MAX_MESSAGE_BYTES
 from stripwatch.rpc.v1 import verdict_pb2 as pb
 from stripwatch.rpc.v1 import verdict_pb2_grpc
 
@@ -22,6 +24,7 @@ LONGEST_BEAT_S = 3600
 EVENTS_AT_ONCE = 50
 MOST_A_PAGE = 500
 DEFAULT_A_PAGE = 50
+PAGE_BYTES = MAX_MESSAGE_BYTES // 4
 
 
 class VerdictsService(verdict_pb2_grpc.VerdictsServicer):
@@ -66,18 +69,24 @@ class VerdictsService(verdict_pb2_grpc.VerdictsServicer):
 
     def Get(self, request: pb.GetRequest, _context: grpc.ServicerContext) -> pb.GetResponse:  # noqa: N802
         run = run_from(request.run)
-        published = self._line(run.line).verdicts.of(run)
+        line = self._line(run.line)
+        published = line.verdicts.of(run)
         if published is None:
             raise NotFound(f"run {run}: no verdict (yet), or one that is no longer kept")
-        return pb.GetResponse(cursor=published.cursor, verdict=_verdict(published), event=published.event.json)
+        return pb.GetResponse(
+            cursor=published.cursor,
+            verdict=_verdict(published),
+            event=published.event.json,
+            late=line.runs.late(run),
+        )
 
     def List(self, request: pb.ListRequest, _context: grpc.ServicerContext) -> pb.ListResponse:  # noqa: N802
         size = request.page_size or DEFAULT_A_PAGE
         if size > MOST_A_PAGE:
             raise BadInput(f"page_size: expected 0 to {MOST_A_PAGE}, got {size}")
         found = self._line(request.line).verdicts.page(request.page_token, size + 1)
-        page = found[:size]
-        token = page[-1].cursor if len(found) > size else ""
+        page = found[: min(size, _fitting(found))]
+        token = page[-1].cursor if len(found) > len(page) else ""
         return pb.ListResponse(verdicts=[_verdict(published) for published in page], next_page_token=token)
 
     def Status(self, request: pb.StatusRequest, _context: grpc.ServicerContext) -> pb.StatusResponse:  # noqa: N802
@@ -89,6 +98,12 @@ class VerdictsService(verdict_pb2_grpc.VerdictsServicer):
         if name not in self._open:
             self._open[name] = self._stream.line(name)
         return self._open[name]
+
+
+def _fitting(found: Sequence[ports.Published]) -> int:
+    """How many of them fit into an answer; always the first."""
+    sizes = accumulate(len(published.event.body) for published in found)
+    return max(1, sum(size <= PAGE_BYTES for size in sizes))
 
 
 def _verdict(published: ports.Published) -> pb.StripVerdict:

@@ -16,10 +16,13 @@ import grpc
 import pytest
 import redis
 
+from aggregator_cases import result
 from aggregator_process import Aggregator, aggregator, feed, until
+from stripwatch.domain.frame import RunId
 from stripwatch.local.ports import free_ports
 from stripwatch.local.redis import EmbeddedRedis
-from stripwatch.ports import LineStream
+from stripwatch.ports import Done, Kind, LineStream, Outgoing
+from stripwatch.rpc.codec.results import encode_result
 from stripwatch.rpc.health import status
 from stripwatch.rpc.v1 import frame_pb2
 from stripwatch.rpc.v1 import verdict_pb2 as pb
@@ -199,7 +202,12 @@ def test_get_and_list_answer_and_name_what_is_wrong(url: str, line: LineStream) 
         rest = stub.List(pb.ListRequest(line="line1", page_size=3, page_token=page.next_page_token), timeout=10)
         assert [len(page.verdicts), len(rest.verdicts), rest.next_page_token] == [3, 2, ""]
         run = frame_pb2.RunId(line="line1", strip="strip3", run="run1")
-        assert stub.Get(pb.GetRequest(run=run), timeout=10).verdict.run == run
+        found = stub.Get(pb.GetRequest(run=run), timeout=10)
+        assert (found.verdict.run, found.late) == (run, 0)
+        line.source.publish([Outgoing(Kind.FRAME, RunId("line1", "strip3", "run1"), b"header", b"pixels")])
+        [late] = line.frames.read("worker", 10, 0)
+        line.work.finish([Done(late.id, Kind.RESULT, late.run, encode_result(result(0, run=late.run)))])
+        until(lambda: stub.Get(pb.GetRequest(run=run), timeout=10).late == 1, "the late result is counted")
         refusals: list[tuple[Callable[[], object], str]] = [
             (lambda: stub.Get(pb.GetRequest(run=frame_pb2.RunId(line="line1", strip="x", run="y"))), "NOT_FOUND"),
             (lambda: stub.Get(pb.GetRequest()), "INVALID_ARGUMENT"),

@@ -511,8 +511,11 @@ class GetResponse(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
+    LATE_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     event: _builtins.bytes
+    late: _builtins.int
+    """results that came after the verdict, as far as the run is remembered"""
     @_builtins.property
     def verdict(self) -> Global___StripVerdict: ...
     def __init__(
@@ -521,10 +524,11 @@ class GetResponse(_message.Message):
         cursor: _builtins.str = ...,
         verdict: Global___StripVerdict | None = ...,
         event: _builtins.bytes = ...,
+        late: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "event", b"event", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "event", b"event", "late", b"late", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -539,7 +543,7 @@ class ListRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     line: _builtins.str
     page_size: _builtins.int
-    """1 to 500, 50 when 0"""
+    """1 to 500, 50 when 0; a page holds fewer when they are large"""
     page_token: _builtins.str
     """empty: from the newest"""
     def __init__(
