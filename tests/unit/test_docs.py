@@ -13,6 +13,9 @@ ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "models").glob("*/*/*.md")])
 
 
+KINDS = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
+
+
 def generator() -> ModuleType:
     spec = importlib.util.spec_from_file_location("generate_settings", ROOT / "docs" / "generate_settings.py")
     assert spec is not None
@@ -32,6 +35,21 @@ def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_test_that_a_page_names_exists(page: Path) -> None:
+    """Named as `unit/test_x.py::test_y`, with or without `tests/`; `::test_z` is another of the same file."""
+    file: Path | None = None
+    for path, name in re.findall(
+        r"`(?:tests/)?([a-z0-9]+/[a-z0-9_/]+\.py)?(?:::(\w+))?`", page.read_text(encoding="utf-8")
+    ):
+        if path.partition("/")[0] in KINDS:
+            file = ROOT / "tests" / path
+            assert file.is_file(), f"{page.name}: {path}"
+        if name:
+            assert file is not None, f"{page.name}: {name}"
+            assert f"def {name}(" in file.read_text(encoding="utf-8"), f"{page.name}: {name}"
 
 
 def test_every_setting_that_a_manifest_names_exists() -> None:
