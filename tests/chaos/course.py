@@ -8,6 +8,8 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
+import redis
+
 from chaos import books as ledger
 from chaos.faults import Schedule
 from chaos.feeder import Feeder
@@ -24,8 +26,10 @@ from stripwatch.ports import LineStream, Stream
 
 SETTLE_S = 20.0
 """Longest wait after the last fault; every guarantee must hold by then."""
-ABANDON_S = 8.0
-"""Where Redis lost something, open runs that are left after this time are ended by hand."""
+ABANDON_S = 6.0
+"""Where Redis lost something, open runs that are left so long after all was quiet are ended by hand."""
+AGREE_S = 15.0
+"""Longest time until the servers of a fail-over agree."""
 POLL_S = 0.05
 
 
@@ -56,6 +60,9 @@ class Course:
         while not self.schedule.over:
             self.schedule.step()
             self._tend()
+        deadline = time.monotonic() + AGREE_S
+        while self.schedule.lost_at and not self._agreed() and time.monotonic() < deadline:
+            self._tend()
         self.quiet_at = time.monotonic()
         deadline = self.quiet_at + SETTLE_S
         stream = self.plant.connect(direct=True)
@@ -66,6 +73,12 @@ class Course:
                 break
             self._tend()
         self.settled_at = time.monotonic()
+
+    def _agreed(self) -> bool:
+        try:
+            return self.plant.store.agreed()
+        except redis.RedisError:
+            return False
 
     def _tend(self) -> None:
         self.plant.supervisor.tend()

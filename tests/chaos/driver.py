@@ -51,7 +51,8 @@ def run_seed(bench: Bench, seed: int, kind: str) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix=f"chaos-{kind}-{seed}-"))
     started = time.monotonic()
     try:
-        with Plant(folder, bench.models, bench.recipes, kind, plan.aof, plan.aggregators) as plant:
+        wanted = (kind, plan.aof, plan.aggregators, plan.latency_s)
+        with Plant(folder, bench.models, bench.recipes, *wanted) as plant:
             course = Course(plant, plan, bench.golden)
             course.go()
             result = course.close_books()

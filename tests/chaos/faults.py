@@ -23,6 +23,8 @@ _NETWORK = {
     "refuse": Faults(refuse=True),
     "slow_close": Faults(slow_close_s=1.0),
 }
+FAIL_OVER_S = 15.0
+"""Longest time until all have heard of a new primary: Sentinels leave the old one alone for eight seconds at least."""
 _SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGSTOP}
 SQUEEZE_BYTES = 200_000
 """What Redis may still take when it is squeezed, at most; it may also be left with that much too much."""
@@ -78,8 +80,9 @@ class Schedule:
 
     def _signal(self, target: str, kind: str) -> Callable[[], None] | None:
         """The supervisor starts again what ends; an ingest it leaves alone, so that one is ours to start."""
-        if target == "redis" and (kind != "stop" or not self._plant.store.proxy) and not self._plant.store.keeps:
-            self.lost_at.append(time.monotonic())
+        store = self._plant.store
+        if target == "redis" and not store.keeps and (kind != "stop" or store.fails_over):
+            self._may_lose()
         if not _tried(lambda: self._plant.send(target, _SIGNALS[kind])):
             return None
         if kind == "stop":
@@ -88,6 +91,10 @@ class Schedule:
             return None
         self.cut_short = True
         return self._start_ingest if kind == "kill" else None
+
+    def _may_lose(self) -> None:
+        """What goes to a primary until all have heard of the next one is lost as well."""
+        self.lost_at.append(time.monotonic() + (FAIL_OVER_S if self._plant.store.fails_over else 0.0))
 
     def _start_ingest(self) -> None:
         child = self._plant.supervisor.children["ingest"]
@@ -101,7 +108,7 @@ class Schedule:
         elif fault.kind == "flush":
             self._ask("FUNCTION FLUSH")
         elif fault.kind == "failover":
-            self.lost_at.append(time.monotonic())
+            self._may_lose()
             _tried(self._plant.store.fail_over)
         else:
             _tried(self._squeeze)

@@ -56,7 +56,7 @@ def golden_verdicts(models: Path, recipes: Path, cache: Path) -> dict[str, Any]:
 def _work_out(models: Path, recipes: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         kind = max(binaries())
-        with Plant(Path(folder), models, recipes, kind, "no", 1) as plant:
+        with Plant(Path(folder), models, recipes, kind) as plant:
             began = time.monotonic()
             feeders = [
                 Feeder(

@@ -52,6 +52,8 @@ class ChaosPlan:
     aggregators: int
     aof: str
     """always, everysec, or no: then a restart of Redis loses what it held, and nothing else may be lost."""
+    latency_s: float
+    """What an answer of a model service takes at least, either way: with more of it, more frames are under way."""
     simulated: int
     """Seed of the strip that a real ingest process shows, live, meanwhile."""
     shipments: tuple[Shipment, ...]
@@ -72,7 +74,8 @@ def make_plan(seed: int, kind: str) -> ChaosPlan:
     if kind not in STANDALONE:  # a server that was ended stays away: there is one replica to take over
         changes = [fault for fault in faults if fault.target == "redis" and fault.kind in ("kill", "stop", "failover")]
         faults = [fault for fault in faults if fault not in changes[1:]]
-    return ChaosPlan(seed, kind, aggregators, aof, rng.randint(1, 3), shipments, tuple(faults))
+    latency_s = rng.choice((0.0, 0.02, 0.05))
+    return ChaosPlan(seed, kind, aggregators, aof, latency_s, rng.randint(1, 3), shipments, tuple(faults))
 
 
 def _shipment(rng: random.Random, run: str) -> Shipment:

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from chaos.proxy import FaultProxy
+from chaos.proxy import FaultProxy, Faults
 from chaos.servers import open_store
 from chaos.strips import LINE, LIVE_DEADLINE_S
 from stripwatch.local.child import Child, Spec
@@ -37,7 +37,16 @@ SETTINGS = {
 class Plant:
     """Starts all, keeps all alive, remembers what each said and how each ended."""
 
-    def __init__(self, folder: Path, models: Path, recipes: Path, kind: str, aof: str, aggregators: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        models: Path,
+        recipes: Path,
+        kind: str,
+        aof: str = "no",
+        aggregators: int = 1,
+        latency_s: float = 0.0,
+    ) -> None:
         self.folder = folder
         self.ends: list[str] = []
         """How processes ended that were started again, in the supervisor's words."""
@@ -48,8 +57,8 @@ class Plant:
         names += ["classifier-1", "anomaly-1"]
         addresses = dict(zip(names, (f"127.0.0.1:{port}" for port in free_ports(len(names))), strict=True))
         self.proxies = {
-            kind: self._stack.enter_context(FaultProxy(_port(addresses[f"{kind}-1"])))
-            for kind in ("classifier", "anomaly")
+            role: self._stack.enter_context(FaultProxy(_port(addresses[f"{role}-1"]), Faults(latency_s=latency_s)))
+            for role in ("classifier", "anomaly")
         }
         self.store = open_store(folder, kind, aof, self.supervisor, self._stack)
         if self.store.proxy:

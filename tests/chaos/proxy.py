@@ -49,13 +49,15 @@ class FaultProxy:
     It runs in a thread of its own; every method may be called from any other.
     """
 
-    def __init__(self, upstream: int, seed: int = 0) -> None:
+    def __init__(self, upstream: int, usual: Faults | None = None) -> None:
+        """`usual`: what is wrong also when nothing else is."""
         self.upstream = upstream
         self.port = 0
         self.connections = 0
         """How many were accepted so far."""
-        self._faults = Faults()
-        self._rng = random.Random(seed)
+        self._usual = usual or Faults()
+        self._faults = self._usual
+        self._rng = random.Random(upstream)
         self._links: set[_Link] = set()
         self._server: asyncio.Server | None = None
         self._loop = asyncio.new_event_loop()
@@ -77,8 +79,8 @@ class FaultProxy:
         self._do(self._change(faults))
 
     def heal(self) -> None:
-        """Nothing is wrong any more; connections that went deaf or rotten stay so until someone closes them."""
-        self.set(Faults())
+        """Nothing unusual is wrong any more; connections that went deaf or rotten stay so until someone closes them."""
+        self.set(self._usual)
 
     def cut(self) -> int:
         """Resets every connection; how many there were."""

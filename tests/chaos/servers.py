@@ -40,6 +40,10 @@ class Store(Protocol):
         """Whether a server that ends loses nothing it acknowledged."""
 
     @property
+    def fails_over(self) -> bool:
+        """Whether another takes over from a server that ends, or that is silent for a while."""
+
+    @property
     def proxy(self) -> FaultProxy | None:
         """What lies between the services and it."""
 
@@ -51,6 +55,9 @@ class Store(Protocol):
 
     def fail_over(self) -> None:
         """Asks a replica to take over."""
+
+    def agreed(self) -> bool:
+        """Whether all servers agree on who has the line."""
 
 
 def open_store(folder: Path, kind: str, aof: str, supervisor: Supervisor, stack: ExitStack) -> Store:
@@ -72,6 +79,7 @@ class Standalone:
         self.url = f"redis://127.0.0.1:{proxy.port}/0"
         self.direct_url = f"redis://127.0.0.1:{self._port}/0"
         self.keeps = aof != "no"
+        self.fails_over = False
         self._supervisor = supervisor
         home = folder / "redis"
         home.mkdir()
@@ -92,11 +100,15 @@ class Standalone:
     def fail_over(self) -> None:
         """There is nobody to take over."""
 
+    def agreed(self) -> bool:
+        return True
+
 
 class Sentinels:
     """A primary with two replicas; one that was killed stays away, so one replica is left to follow."""
 
     keeps = False
+    fails_over = True
     proxy: FaultProxy | None = None
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
@@ -122,11 +134,17 @@ class Sentinels:
         client: Any = self._all.sentinels[0].client()
         client.execute_command("SENTINEL FAILOVER", "steel")
 
+    def agreed(self) -> bool:
+        """An old primary that lives is told only some ten seconds after the others that it is none any more."""
+        roles = {one.port: _role(one) for one in self._servers()}
+        return [port for port, role in roles.items() if role == "master"] == [self._all.named()]
+
 
 class Cluster:
     """Three primaries with a replica each; one that was killed stays away."""
 
     keeps = False
+    fails_over = True
     proxy: FaultProxy | None = None
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
@@ -163,6 +181,10 @@ class Cluster:
                 client: Any = one.client()
                 client.execute_command("CLUSTER FAILOVER")
 
+    def agreed(self) -> bool:
+        client: Any = _any_of(self._nodes)
+        return _role(self._home()) == "master" and client.cluster("INFO")["cluster_state"] == "ok"
+
 
 def _client(port: int, *, decode: bool = False) -> redis.Redis:
     """One try: whoever waits here holds up all faults that are due."""
@@ -176,6 +198,14 @@ def _replica_of(node: Server) -> int:
         return int(_client(node.port, decode=True).info("replication").get("master_port", 0))
     except redis.RedisError:
         return 0
+
+
+def _role(node: Server) -> str:
+    """master or slave; "" if it does not answer."""
+    try:
+        return str(_client(node.port, decode=True).info("replication")["role"])
+    except redis.RedisError:
+        return ""
 
 
 def _any_of(nodes: list[Server]) -> redis.Redis:
