@@ -14,7 +14,9 @@ Size = tuple[int, int]
 _TIFF = (b"II*\0", b"MM\0*")
 _PGM = re.compile(rb"P[25]\s+(?:#[^\n]*\n\s*){0,64}(\d{1,9})\s+(?:#[^\n]*\n\s*){0,64}(\d{1,9})\s")
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS, _TIFF_SAMPLES, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 256, 257, 258, 277, 322, 323
-_MOST_TIFF_BITS = 32
+_TIFF_TAGS = (_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS, _TIFF_SAMPLES, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT)
+_MOST_TIFF_BITS = 64
+"""Of a pixel: 16-bit colour is less, and is refused for being colour."""
 
 
 def size_of(data: bytes) -> Size | None:
@@ -73,8 +75,10 @@ def _tiff(data: bytes) -> Size | None:
     found: dict[int, int] = {}
     for entry in range(at + 2, min(at + 2 + 12 * count, len(data) - 11), 12):
         tag, kind, values = struct.unpack_from(f"{order}HHI", data, entry)
-        if kind not in (3, 4) or tag in found:
+        if tag not in _TIFF_TAGS or tag in found:
             continue
+        if kind not in (3, 4):  # libtiff takes others too: what we cannot read it must not read either
+            return None
         form, width = (f"{order}H", 2) if kind == 3 else (f"{order}I", 4)
         place = entry + 8 if values * width <= 4 else struct.unpack_from(f"{order}I", data, entry + 8)[0]
         if place + width <= len(data):

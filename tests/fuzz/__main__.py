@@ -108,7 +108,7 @@ def main() -> int:
     if given.out:
         commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
         results = {
-            "command": f"make fuzz SECONDS={given.seconds:g} SEED={given.seed}",
+            "command": f"make fuzz SECONDS={given.seconds:g} SEED={given.seed} OUT={given.out}",
             "commit": commit.stdout.strip(),
             "machine": {"system": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()},
             "versions": {name: importlib.metadata.version(name) for name in _VERSIONS},

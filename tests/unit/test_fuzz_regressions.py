@@ -105,6 +105,13 @@ def test_the_size_of_other_formats_comes_from_their_header_too(suffix: str, told
     assert size_of(cv2.imencode(suffix, GREY)[1].tobytes()) == told
 
 
+def test_a_tiff_whose_tiles_are_given_in_a_number_that_we_do_not_read_is_refused() -> None:
+    sound = bombs.tiff(8, 8, tile_width=32_768, tile_height=32_768)
+    assert size_of(bombs.tiff(8, 8)) == (8, 8)
+    assert size_of(sound) is None
+    assert size_of(sound.replace(b"\x42\x01\x04\x00", b"\x42\x01\x10\x00")) is None
+
+
 @pytest.mark.parametrize("data", [b"GIF89a" + bytes(40), b"P5 9000 9000 255 x", b"RIFF\0\0\0\0WEBPVP8X" + b"\x02" * 20])
 def test_what_has_no_size_that_we_can_tell_is_given_to_no_decoder(data: bytes) -> None:
     assert size_of(data) is None
