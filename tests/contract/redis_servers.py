@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import redis
@@ -41,9 +41,12 @@ def free_port() -> int:
 class Server:
     port: int
     process: subprocess.Popen[bytes]
+    password: str | None = None
+    """The operator's, where there are users."""
 
     def client(self) -> redis.Redis:
-        return redis.Redis(port=self.port, decode_responses=True)
+        user = "operator" if self.password else None
+        return redis.Redis(port=self.port, username=user, password=self.password, decode_responses=True)
 
 
 @contextmanager
@@ -151,16 +154,21 @@ class Watched:
 
 
 @contextmanager
-def watched(binary: str, folder: Path, replicas: int = 1) -> Iterator[Watched]:
-    """Sentinels call the primary down after a second of silence."""
+def watched(binary: str, folder: Path, replicas: int = 1, users: Path | None = None) -> Iterator[Watched]:
+    """Sentinels call the primary down after a second of silence. `users`: a folder that make-users wrote."""
+    known = {one.parent.name: one.read_text() for one in users.glob("*/password")} if users else {}
+    admit: list[str] = []
+    if users:
+        admit = ["--aclfile", f"{users}/users.acl", "--masteruser", "replica", "--masterauth", known["replica"]]
     with ExitStack() as stack:
         servers: list[Server] = []
         for number in range(1 + replicas):
             home = folder / f"server{number}"
             home.mkdir()
             follow = ("--replicaof", f"127.0.0.1 {servers[0].port}") if servers else ()
-            options = ("--repl-diskless-sync-delay", "0", *follow)
-            servers.append(stack.enter_context(running(binary, home, *options)))
+            options = ("--repl-diskless-sync-delay", "0", *admit, *follow)
+            one = stack.enter_context(running(binary, home, *options))
+            servers.append(replace(one, password=known.get("operator")))
         for replica in servers[1:]:
             wait_for(lambda replica=replica: _follows(replica.client()), "the replica")  # type: ignore[misc]
         sentinels = []
@@ -170,6 +178,11 @@ def watched(binary: str, folder: Path, replicas: int = 1) -> Iterator[Watched]:
             conf.write_text(
                 f"port {port}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor steel 127.0.0.1 {servers[0].port} 2\n"
                 "sentinel down-after-milliseconds steel 1000\nsentinel failover-timeout steel 2000\n"
+                + (
+                    f"sentinel auth-user steel sentinel\nsentinel auth-pass steel {known['sentinel']}\n"
+                    if users
+                    else ""
+                )
             )
             sentinels.append(stack.enter_context(_process([binary, str(conf), "--sentinel"], port)))
         found = Watched(servers[0], servers[1:], sentinels)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 from functions_text import commands, registered
-from redis_servers import Server, binaries, cluster_nodes, free_port, running
+from redis_servers import Server, binaries, cluster_nodes, free_port, running, wait_for, watched
 
 from stripwatch.domain.frame import RunId
 from stripwatch.errors import Conflict, StreamRefused, StreamUnavailable
@@ -342,3 +342,32 @@ def test_a_password_with_any_characters_opens_its_door(tmp_path: Path) -> None:
     acl = made(tmp_path, port, "aggregator")
     with running(binary, tmp_path, "--aclfile", str(acl), port=port):
         Plant(tmp_path, cluster=False).line("aggregator")
+
+
+@pytest.mark.parametrize("version", ["7", "8"])
+def test_replicas_and_sentinels_do_their_work_as_their_users(version: str, tmp_path: Path) -> None:
+    binary = binaries().get(version)
+    if binary is None:
+        pytest.skip(f"no Redis {version} here (make system)")
+    users = tmp_path / "users"
+    made(users, 1, "operator", "replica", "sentinel", "aggregator", "ingest")
+    with watched(binary, tmp_path, users=users) as plant:
+        aggregator, ingest = (
+            plant.url.replace("://", f"://{user}:{(users / user / 'password').read_text()}@")
+            for user in ("aggregator", "ingest")
+        )
+        connect(aggregator, timeout_s=2.0).line("line1")
+        line = connect(ingest, timeout_s=2.0).line("line1")
+        begin(line)
+        assert plant.primary.client().wait(1, 10_000) == 1
+        plant.primary.process.kill()
+        wait_for(lambda: plant.named() == plant.replicas[0].port, "the fail-over", 60)
+        wait_for(lambda: takes(line), "the new primary", 60)
+
+
+def takes(line: LineStream) -> bool:
+    try:
+        line.source.publish([Outgoing(Kind.FRAME, RUN, b"h", b"p")])
+    except StreamUnavailable:
+        return False
+    return True
