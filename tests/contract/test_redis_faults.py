@@ -10,7 +10,7 @@ from redis_servers import binaries, free_port, server
 
 from stripwatch.domain.frame import RunId
 from stripwatch.errors import BadInput, CursorLost, StreamFull, StreamUnavailable
-from stripwatch.ports import Done, Event, Kind, LineStream, Outgoing, Record, Recorded
+from stripwatch.ports import Done, Event, Kind, LineState, LineStream, Outgoing, Record, Recorded
 from stripwatch.stream import connect
 from stripwatch.stream.redis.address import public
 
@@ -89,6 +89,32 @@ def test_a_full_server_refuses_frames_but_takes_the_steps_that_empty_it(line: Li
     results = line.results.read("a", 100, 0)
     assert line.runs.record([Record(results[1].id, RUN, "top", 0, 1, 1)]) == [Recorded.NEW]
     line.source.publish([Outgoing(Kind.FRAME, RUN, b"h", b"p" * 1000)])
+
+
+def test_a_full_server_evicts_nothing_of_ours(line: LineStream, raw: redis.Redis) -> None:
+    begin(line)
+    line.tap.lease("recorder", 60_000)
+    line.runs.alarm("hole", Event("a1", RUN, b"{}", b""))
+    line.beats.beat("ingest", "camera", 60_000)
+    raw.config_set("maxmemory-policy", "noeviction")
+    raw.config_set("maxmemory", int(raw.info("memory")["used_memory"]) + 2_000_000)
+    keys, evicted = set(raw.keys()), raw.info("stats")["evicted_keys"]
+    taken = fill(line)
+    assert taken > 0
+    assert set(raw.keys()) >= keys
+    assert raw.xlen("sw:{line1}:frames") == 2 + taken
+    assert raw.info("stats")["evicted_keys"] == evicted
+
+
+def fill(line: LineStream) -> int:
+    """How many frames a server takes until it is full."""
+    taken = 0
+    while True:
+        try:
+            line.source.publish([Outgoing(Kind.FRAME, RUN, b"h", b"p" * 100_000)])
+        except StreamFull:
+            return taken
+        taken += 1
 
 
 def test_functions_that_were_flushed_are_put_back(line: LineStream, raw: redis.Redis) -> None:
@@ -187,6 +213,11 @@ def test_verdicts_are_paged_in_pieces_and_all_of_them(line: LineStream, raw: red
         raw.xadd("sw:{line1}:verdicts", {"id": f"v{number}", "r": "s0:r0", "j": "{}", "b": ""}, id=f"{number}-0")
     assert [one.event.event_id for one in line.verdicts.page("", 115)] == [f"v{number}" for number in range(120, 5, -1)]
     assert len(line.verdicts.page("31-0", 100)) == 30
+
+
+def test_a_word_on_the_line_that_is_none_of_ours_stops_nobody(line: LineStream, raw: redis.Redis) -> None:
+    raw.set("sw:{line1}:state", b"\xffhalted")
+    assert line.source.state() is LineState.RUNNING
 
 
 def test_letters_are_read_in_pieces_and_all_of_them(line: LineStream) -> None:

@@ -76,6 +76,18 @@ def test_a_server_signed_by_a_stranger_is_not_talked_to(secured: tuple[str, bool
         connect(url).ping()  # with the system's authorities
 
 
+def test_files_are_read_again_for_a_new_connection(secured: tuple[str, bool], papers: Papers, tmp_path: Path) -> None:
+    url, _ = secured
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(papers.ca.read_bytes())
+    stream = connect(url, tls=RedisTls(ca, papers.certificate, papers.key))
+    stream.ping()
+    stream.close()
+    ca.write_bytes(papers.other_ca.read_bytes())
+    with pytest.raises(StreamUnavailable, match="certificate verify failed"):
+        stream.ping()
+
+
 def test_a_certificate_of_another_host_is_not_taken(secured: tuple[str, bool], papers: Papers) -> None:
     url, _ = secured
     with pytest.raises(StreamUnavailable, match=r"127\.0\.0\.2"):
