@@ -60,7 +60,7 @@ class RedisSource:
 
     def state(self) -> LineState:
         value = self._client.do("GET", self._keys.state)
-        return LineState(value.decode()) if value else LineState.RUNNING
+        return next((state for state in LineState if state.value.encode() == value), LineState.RUNNING)
 
     def set_state(self, state: LineState) -> None:
         if state is LineState.RUNNING:
