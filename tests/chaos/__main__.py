@@ -32,6 +32,9 @@ def main() -> int:
     seeds = [
         one for one in range(options.seed, options.seed + options.runs) if (one, options.redis, commit) not in done
     ]
+    if not seeds:
+        sys.stdout.write(f"nothing to do: all of these seeds are in {options.out}\n")
+        return 0
     options.out.parent.mkdir(parents=True, exist_ok=True)
     wrong = 0
     with bench(CACHE) as shared, options.out.open("a", encoding="utf-8") as out:

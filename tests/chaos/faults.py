@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import redis
 
-from chaos.plan import ChaosPlan, Fault
+from chaos.plan import FAIL_OVER, ChaosPlan, Fault
 from chaos.plant import Plant
 from chaos.proxy import Faults
 from chaos.servers import MAXMEMORY
@@ -103,12 +103,13 @@ class Schedule:
 
     def _operate(self, fault: Fault) -> Callable[[], None] | None:
         """What an operator can do to a Redis; one that does not answer is spared."""
+        if self._plant.store.fails_over and fault.kind in FAIL_OVER:
+            self._may_lose()
         if fault.kind == "pause":
             self._ask("CLIENT PAUSE", round(fault.lasts_s * 1000), "ALL")
         elif fault.kind == "flush":
             self._ask("FUNCTION FLUSH")
         elif fault.kind == "failover":
-            self._may_lose()
             _tried(self._plant.store.fail_over)
         else:
             _tried(self._squeeze)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from chaos.strips import POOL, Strip
@@ -14,6 +14,8 @@ LONGEST_FAULT_S = 2.0
 SERVICES = ("preprocess-1", "preprocess-2", "classifier-1", "anomaly-1", "aggregator-1")
 PROXIED = ("redis", "classifier", "anomaly")
 STANDALONE = ("7", "8")
+FAIL_OVER = ("kill", "stop", "failover", "pause")
+"""What makes another server take over: a pause is silence, as a stop is."""
 NETWORK = ("latency", "trickle", "cut", "half_open", "corrupt", "refuse", "slow_close")
 
 
@@ -71,9 +73,8 @@ def make_plan(seed: int, kind: str) -> ChaosPlan:
     shipments = tuple(_shipment(rng, f"s{seed}-{number}") for number in range(rng.randint(4, 6)))
     names = [*SERVICES, *(["aggregator-2"] if aggregators == 2 else [])]
     faults = sorted(_faults(rng, kind, names), key=lambda fault: fault.at_s)
-    if kind not in STANDALONE:  # a server that was ended stays away: there is one replica to take over
-        changes = [fault for fault in faults if fault.target == "redis" and fault.kind in ("kill", "stop", "failover")]
-        faults = [fault for fault in faults if fault not in changes[1:]]
+    if kind not in STANDALONE:
+        faults = _once(faults)
     latency_s = rng.choice((0.0, 0.02, 0.05))
     return ChaosPlan(seed, kind, aggregators, aof, latency_s, rng.randint(1, 3), shipments, tuple(faults))
 
@@ -119,6 +120,13 @@ def _faults(rng: random.Random, kind: str, services: list[str]) -> list[Fault]:
         else:
             found.append(Fault(at, rng.choice(("pause", "flush", "squeeze")), "redis", lasts))
     return found
+
+
+def _once(faults: list[Fault]) -> list[Fault]:
+    """One fail-over, as a server that was ended stays away; it comes early, as it takes long."""
+    changes = [fault for fault in faults if fault.target == "redis" and fault.kind in FAIL_OVER]
+    rest = [fault for fault in faults if fault not in changes]
+    return sorted([*(replace(one, at_s=min(1.0, one.at_s)) for one in changes[:1]), *rest], key=lambda one: one.at_s)
 
 
 def _redis_faults(kind: str) -> tuple[str, ...]:

@@ -56,6 +56,9 @@ class Store(Protocol):
     def fail_over(self) -> None:
         """Asks a replica to take over."""
 
+    def home(self) -> int:
+        """The port of the server that has the line now."""
+
     def agreed(self) -> bool:
         """Whether all servers agree on who has the line."""
 
@@ -91,6 +94,9 @@ class Standalone:
         )
         wait_for_redis(self.direct_url, supervisor.start(Spec("redis", command)), 30.0)
 
+    def home(self) -> int:
+        return self._port
+
     def admin(self) -> redis.Redis:
         return _client(self._port)
 
@@ -121,8 +127,11 @@ class Sentinels:
     def _servers(self) -> list[Server]:
         return [self._all.primary, *self._all.replicas]
 
+    def home(self) -> int:
+        return self._all.named()
+
     def admin(self) -> redis.Redis:
-        return _client(self._all.named())
+        return _client(self.home())
 
     def send(self, number: signal.Signals) -> None:
         if number is not signal.SIGCONT:
@@ -155,6 +164,9 @@ class Cluster:
         for one in self._nodes:
             one.client().config_set("maxmemory", MAXMEMORY)
 
+    def home(self) -> int:
+        return self._home().port
+
     def _home(self) -> Server:
         """The node that has the line now."""
         client: Any = _any_of(self._nodes)
@@ -167,7 +179,7 @@ class Cluster:
         raise redis.exceptions.ConnectionError(f"no node has slot {slot}")
 
     def admin(self) -> redis.Redis:
-        return _client(self._home().port)
+        return _client(self.home())
 
     def send(self, number: signal.Signals) -> None:
         if number is not signal.SIGCONT:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +24,7 @@ from chaos.strips import LINE, POOL
 from stripwatch.domain.frame import RunId
 from stripwatch.domain.verdict import verdict_id
 
+ROOT = Path(__file__).parents[2]
 SEEDS = [("8", 4), ("7", 2), ("sentinel", 2), ("cluster", 2)]
 """Redis that comes back empty; Redis that answers garbage; a fail-over each of Sentinel and of a cluster."""
 
@@ -122,3 +128,35 @@ def test_a_process_that_fails_by_itself_is_noticed() -> None:
         books, "Traceback (most recent call last)", ["anomaly-1 killed by SIGKILL", "mes failed with exit 1"]
     )
     assert books.wrong == ["a traceback is in services.log", "mes failed with exit 1"]
+
+
+def test_finished_seeds_are_skipped_and_the_summary_adds_up(tmp_path: Path) -> None:
+    head = ["git", "rev-parse", "--short=10", "HEAD"]
+    commit = subprocess.run(head, cwd=ROOT, capture_output=True, text=True, check=True)
+    counts = dict.fromkeys(("sent", "accounted", "overdue", "gone", "judged", "failed", "shed", "never_seen"), 5)
+    common = {
+        **counts,
+        "late": 0,
+        "verdicts": 3,
+        "excused": 0,
+        "restarts": 1,
+        "runs": 3,
+        "recovery_s": 2.5,
+        "wall_s": 12.0,
+        "redis": "8",
+        "redis_version": "8.2.3",
+        "commit": commit.stdout.strip(),
+        "faults": {"kill redis": 2},
+    }
+    results = tmp_path / "results.jsonl"
+    results.write_text("".join(json.dumps({**common, "seed": seed, "violations": []}) + "\n" for seed in (1, 2)))
+    assert "nothing to do" in chaos("--seed", "1", "--runs", "2", "--out", str(results))
+    totals = json.loads(chaos("--summary", "--out", str(results)))
+    assert (totals["runs"], totals["sent"], totals["faults_by_kind"]) == (2, 10, {"kill redis": 4})
+    assert totals["violated"] == []
+
+
+def chaos(*options: str) -> str:
+    env = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT / 'tests' / 'contract'}"}
+    command = [sys.executable, "-m", "chaos", *options]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
