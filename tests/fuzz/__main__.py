@@ -59,7 +59,7 @@ def fuzzed(name: str, seconds: float, seed: int, place: Path) -> Count:
 def _run(name: str, seconds: int, seed: int, corpus: Path, found: Path, count: Count) -> None:
     options = {
         "max_total_time": seconds,
-        "max_len": LARGEST_INPUT,
+        "max_len": target(name).largest,
         "timeout": HANG_S,
         "rss_limit_mb": MOST_MB,
         "seed": seed,

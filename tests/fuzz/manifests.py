@@ -77,4 +77,4 @@ def shape(data: bytes, random: Random) -> bytes:
     return json.dumps(given).encode()
 
 
-TARGET = Target("manifests", one, seeds, shape)
+TARGET = Target("manifests", one, seeds, shape, largest=3_000)

@@ -50,4 +50,4 @@ def shape(data: bytes, random: Random) -> bytes:
     return data[:at] + random.choice(_WORDS).encode() + data[at + random.choice((0, 0, 1, 8)) :]
 
 
-TARGET = Target("recipes", one, seeds, shape)
+TARGET = Target("recipes", one, seeds, shape, largest=3_000)

@@ -83,4 +83,4 @@ def shape(data: bytes, random: Random) -> bytes:
     return data + b"\n" + random.randbytes(1) + random.choice(_ODD) if random.random() < 0.2 else data
 
 
-TARGET = Target("settings", one, seeds, shape)
+TARGET = Target("settings", one, seeds, shape, largest=1_000)

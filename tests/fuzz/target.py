@@ -36,6 +36,8 @@ class Target:
     one: Callable[[bytes], object]
     seeds: Callable[[], Sequence[bytes]]
     shape: Shape = as_it_is
+    largest: int = LARGEST_INPUT
+    """Bytes; less where each byte takes long and more of them reach nothing new."""
 
 
 def scratch() -> Path:
