@@ -154,11 +154,16 @@ def deployed() -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize("manifest", [composed, deployed])
 @pytest.mark.parametrize("service", ["ingest", "preprocess", "classifier", "anomaly", "aggregator"])
 def test_a_manifest_says_by_name_that_a_service_speaks_plain_text(
-    manifest: Any, service: str, monkeypatch: pytest.MonkeyPatch
+    manifest: Any, service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = importlib.import_module(f"stripwatch_{service}.settings")
     cls = getattr(module, f"{service.capitalize()}Settings")
-    for name, value in {"STRIPWATCH_HEALTH_HOST": "0.0.0.0", **manifest()[service]}.items():  # noqa: S104 - the image's
+    given = {"STRIPWATCH_HEALTH_HOST": "0.0.0.0", **manifest()[service]}  # noqa: S104 - the image's
+    if "STRIPWATCH_REDIS_URL_FILE" in given:
+        url = tmp_path / "url"
+        url.write_text("redis://plant:password@redis:6379/0\n")
+        given["STRIPWATCH_REDIS_URL_FILE"] = str(url)
+    for name, value in given.items():
         if "$" not in value:
             monkeypatch.setenv(name, value)
     assert load(cls).plaintext == "allowed"
