@@ -7,7 +7,7 @@ TESTS ?= tests
 WEIGHTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench soak overload durability audit chaos docs lock clean system fuzz
+.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench soak overload durability audit chaos docs lock clean system fuzz mutate failover
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -90,6 +90,12 @@ audit: $(VENV)/.dev $(VENV)/audit/bin/pip-audit ## Known holes in what we instal
 fuzz: $(VENV)/.dev ## Whatever comes from outside under a fuzzer led by coverage: SECONDS for all targets, SEED, OUT=file
 	PYTHONPATH=tests:tests/contract $(BIN)/python -m fuzz --seconds $(or $(SECONDS),80) --seed $(or $(SEED),1) \
 	  $(if $(OUT),--out '$(OUT)')
+
+mutate: $(VENV)/.dev ## Is a changed line of the core noticed by a test; SAMPLE=40 mutants of each module only
+	$(BIN)/python benchmarks/mutation.py $(if $(SAMPLE),--sample $(SAMPLE))
+
+failover: $(VENV)/.dev ## What a fail-over behind Sentinels loses; writes benchmarks/results
+	$(BIN)/python benchmarks/failover.py
 
 docs: $(VENV)/.dev ## Writes the pages that are made from code
 	$(BIN)/python docs/generate_settings.py

@@ -13,7 +13,9 @@ import pytest
 import redis
 from functions_text import commands, registered
 from redis_servers import Server, binaries, cluster_nodes, free_port, running, wait_for, watched
+from typer.testing import CliRunner
 
+from stripwatch.cli.main import app
 from stripwatch.domain.frame import RunId
 from stripwatch.errors import Conflict, StreamRefused, StreamUnavailable
 from stripwatch.ports import Done, Event, Kind, LineState, LineStream, Outgoing, Record, Recorded, standing
@@ -371,3 +373,18 @@ def takes(line: LineStream) -> bool:
     except StreamUnavailable:
         return False
     return True
+
+
+def test_the_command_line_works_as_the_console_user(plant: Plant, lines: Callable[[str], LineStream]) -> None:
+    begin(lines("ingest"))
+    address = plant.url("console").replace("redis://", "redis-cluster://" if plant.cluster else "redis://")
+    for words in (
+        "line status line1",
+        "line pause line1",
+        "line resume line1",
+        "dead list --line line1",
+        "verdicts --line line1",
+        "verdicts --line line1 --cursor 0",
+    ):
+        done = CliRunner().invoke(app, words.split(), env={"STRIPWATCH_REDIS_URL": address})
+        assert done.exit_code == 0, f"{words}: {done.output}"
