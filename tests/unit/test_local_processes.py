@@ -90,6 +90,7 @@ def test_output_comes_line_by_line_under_the_childs_name() -> None:
     ("code", "reason"),
     [
         ("import os; os.kill(os.getpid(), 9)", "killed by SIGKILL"),
+        ("import os; os.kill(os.getpid(), 40)", "killed by signal 40"),
         ("import sys; sys.exit(3)", "failed with exit 3"),
         ("", "ended by itself (exit 0)"),
     ],

@@ -140,6 +140,7 @@ def verdicts(page: DemoPage, running: Pipeline, feed: Child, runs: Sequence[RunI
                     patience.check(0)
                 running.sleep(0.1)
         yield decode_verdict(found.event.body)
+    running.finish(feed, _QUIET_S)  # a source that was killed is a fault, whatever came of its frames
 
 
 def expected(start: bytes) -> int:
