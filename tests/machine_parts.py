@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from stripwatch.domain.frame import RunId
-from stripwatch.errors import StripwatchError
+from stripwatch.errors import Conflict, StripwatchError
 from stripwatch.ports import Entry, Kind, LineStream, Outgoing
 
 T = TypeVar("T")
@@ -65,6 +65,8 @@ class Side:
 
     name: str
     line: LineStream
+    refusal: str = ""
+    """What it said when it last refused something for a conflict."""
     ids: dict[str, dict[int, str]] = field(default_factory=lambda: {FRAMES: {}, RESULTS: {}})
     tokens: dict[str, dict[str, int]] = field(default_factory=lambda: {FRAMES: {}, RESULTS: {}})
 
@@ -95,6 +97,7 @@ class Pair:
         """What both answered; for a refusal of ours its class."""
         answers = [_answer(step, side) for side in self.sides]
         assert answers[0] == answers[1], f"memory and the real server differ: {answers[0]!r}, {answers[1]!r}"
+        assert self.sides[0].refusal == self.sides[1].refusal
         return answers[0]
 
 
@@ -102,6 +105,7 @@ def _answer(step: Callable[[Side], T], side: Side) -> T | str:
     try:
         return step(side)
     except StripwatchError as error:
+        side.refusal = str(error) if type(error) is Conflict else side.refusal
         return type(error).__name__
 
 

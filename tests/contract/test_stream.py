@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from stripwatch.domain.frame import RunId
@@ -139,6 +141,18 @@ def test_a_living_worker_keeps_what_is_its_own(line: LineStream) -> None:
     assert entry.run == run
 
 
+def test_whoever_says_that_it_lives_begins_its_idle_time_anew(line: LineStream) -> None:
+    start(line)
+    [entry] = line.frames.read("slow", 10, 0)
+    time.sleep(0.6)
+    began = time.monotonic()
+    line.frames.keep("slow", [entry.id])
+    taken = line.frames.claim("other", 500, 10)
+    assert not taken or time.monotonic() - began >= 0.5  # unless the machine itself stood still for so long
+    time.sleep(0.6)
+    assert [one.id for one in line.frames.claim("other", 500, 10)] == [entry.id]
+
+
 def test_keeping_does_not_take_an_entry_back_from_who_claimed_it(line: LineStream) -> None:
     start(line)
     [entry] = line.frames.read("slow", 10, 0)
@@ -221,6 +235,14 @@ def test_live_sources_share_a_line_and_replays_have_it_alone(line: LineStream) -
         line.source.hold("camera-1", live=True, ttl_ms=60_000)
     with pytest.raises(Conflict, match="replay source"):
         line.source.hold("replay-2", live=False, ttl_ms=60_000)
+
+
+def test_a_line_is_free_when_its_replay_gives_it_back(line: LineStream) -> None:
+    line.source.hold("replay:1", live=False, ttl_ms=60_000)
+    with pytest.raises(Conflict, match=f"line {line.line}: a replay source has it .replay:1."):
+        line.source.hold("camera", live=True, ttl_ms=60_000)
+    line.source.release("replay:1")
+    line.source.hold("camera", live=True, ttl_ms=60_000)
 
 
 def test_a_line_runs_until_told_otherwise(line: LineStream) -> None:
