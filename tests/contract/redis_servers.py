@@ -61,12 +61,13 @@ def running(binary: str, folder: Path, *options: str, port: int | None = None) -
     """One server, with its process."""
     port = port or free_port()
     command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder), *options]
-    with _process(command, port) as found:
+    with spawned(command, port) as found:
         yield found
 
 
 @contextmanager
-def _process(command: list[str], port: int) -> Iterator[Server]:
+def spawned(command: list[str], port: int) -> Iterator[Server]:
+    """A server or Sentinel by its whole command; there once it answers on the port."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: answers(port), f"redis-server on port {port}")
@@ -184,7 +185,7 @@ def watched(binary: str, folder: Path, replicas: int = 1, users: Path | None = N
                     else ""
                 )
             )
-            sentinels.append(stack.enter_context(_process([binary, str(conf), "--sentinel"], port)))
+            sentinels.append(stack.enter_context(spawned([binary, str(conf), "--sentinel"], port)))
         found = Watched(servers[0], servers[1:], sentinels)
         wait_for(lambda: all(_knows(one.client(), replicas) for one in sentinels), "the Sentinels")
         yield found

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import trustme
-from redis_servers import binaries, free_port, server
+from redis_servers import binaries, free_port, running, server, spawned, wait_for
 
 from stripwatch.domain.frame import RunId
 from stripwatch.errors import BadInput, StreamUnavailable
@@ -24,6 +25,11 @@ class Papers:
     certificate: Path
     key: Path
     other_ca: Path
+
+    def options(self, port: int) -> list[str]:
+        """Of a server that takes TLS on a port."""
+        files = ("--tls-cert-file", self.certificate, "--tls-key-file", self.key, "--tls-ca-cert-file", self.ca)
+        return [str(part) for part in ("--tls-port", port, *files)]
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +54,7 @@ def secured(
     if binary is None:
         pytest.skip("no Redis 7 with TLS here (make system)")
     port = free_port()
-    files = ("--tls-cert-file", papers.certificate, "--tls-key-file", papers.key, "--tls-ca-cert-file", papers.ca)
-    options = ("--tls-port", port, *files, "--tls-auth-clients", request.param)
-    with server(binary, tmp_path_factory.mktemp("redis"), *map(str, options)):
+    with server(binary, tmp_path_factory.mktemp("redis"), *papers.options(port), "--tls-auth-clients", request.param):
         yield f"rediss://127.0.0.1:{port}", request.param == "yes"
 
 
@@ -119,3 +123,37 @@ def test_files_that_are_no_use_are_named_before_anything_connects(papers: Papers
         RedisTls(papers.ca, papers.certificate, papers.ca)
     with pytest.raises(BadInput, match="rediss"):
         connect("redis://127.0.0.1", tls=RedisTls(papers.ca))
+
+
+@pytest.fixture
+def binary() -> str:
+    found = binaries().get("7")
+    if found is None:
+        pytest.skip("no Redis 7 with TLS here (make system)")
+    return found
+
+
+def test_a_cluster_is_spoken_to_over_tls(binary: str, papers: Papers, tmp_path: Path) -> None:
+    port = free_port()
+    options = ("--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-port", str(free_port()))
+    with running(binary, tmp_path, *papers.options(port), *options) as node:
+        node.client().execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+        wait_for(lambda: node.client().cluster("INFO")["cluster_state"] == "ok", "the cluster")
+        with pytest.raises(StreamUnavailable, match="certificate"):
+            connect(f"rediss-cluster://127.0.0.1:{port}", tls=RedisTls(papers.other_ca))
+        own = RedisTls(papers.ca, papers.certificate, papers.key)
+        connect(f"rediss-cluster://127.0.0.1:{port}", tls=own).line("line1")
+
+
+def test_sentinels_and_their_primary_are_spoken_to_over_tls(binary: str, papers: Papers, tmp_path: Path) -> None:
+    port, sentinel_port, plain = free_port(), free_port(), free_port()
+    conf = tmp_path / "sentinel.conf"
+    conf.write_text(f"port {plain}\nsentinel monitor steel 127.0.0.1 {port} 1\n")
+    with ExitStack() as stack:
+        stack.enter_context(running(binary, tmp_path, *papers.options(port)))
+        watch = (str(conf), "--sentinel", "--tls-replication", "yes", *papers.options(sentinel_port))
+        stack.enter_context(spawned([binary, *watch], plain))
+        own = RedisTls(papers.ca, papers.certificate, papers.key)
+        connect(f"rediss-sentinel://127.0.0.1:{sentinel_port}/steel", tls=own).line("line1")
+        with pytest.raises(StreamUnavailable):
+            connect(f"rediss-sentinel://127.0.0.1:{sentinel_port}/steel", tls=RedisTls(papers.other_ca)).ping()

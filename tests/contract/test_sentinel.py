@@ -83,6 +83,18 @@ def test_a_primary_that_dies_is_followed_by_another_and_reads_go_on(plant: Watch
     assert [entry.body for entry in line.frames.read("w", 10, 0)] == [b"h3"]
 
 
+def test_a_primary_that_stops_is_followed_by_another_and_is_not_gone_back_to(plant: Watched) -> None:
+    line = connect(plant.url, timeout_s=2.0).line("line1")
+    begin(line)
+    replicated(plant.primary)
+    plant.primary.process.send_signal(signal.SIGSTOP)
+    assert insist(lambda: [entry.body for entry in line.frames.read("w", 1, 500)]) == [b"start"]
+    plant.primary.process.send_signal(signal.SIGCONT)  # it takes itself for a primary still
+    line.source.publish([Outgoing(Kind.FRAME, RUN, b"after", b"p")])
+    assert plant.named() == plant.replicas[0].port
+    assert plant.replicas[0].client().xlen("sw:{line1}:frames") == 5
+
+
 def test_a_replica_that_is_promoted_has_our_functions(plant: Watched) -> None:
     connect(plant.url, timeout_s=2.0).line("line1")
     replicated(plant.primary)

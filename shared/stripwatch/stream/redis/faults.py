@@ -34,13 +34,12 @@ def ours(error: RedisError | RedisClusterException, address: str) -> StripwatchE
     return StreamUnavailable(f"Redis at {address} {away}") if away else StripwatchError(f"Redis at {address}: {text}")
 
 
-def _is_refusal(error: BaseException) -> bool:
+def _is_refusal(error: BaseException | None) -> bool:
     """Also where a cluster's client says only that it found no node, because of this."""
-    return (
-        isinstance(error, AuthenticationError | NoPermissionError)
-        or str(error).startswith(_REFUSALS)
-        or (error.__cause__ is not None and _is_refusal(error.__cause__))
-        or (error.__context__ is not None and _is_refusal(error.__context__))
+    if isinstance(error, RedisClusterException):
+        return _is_refusal(error.__cause__ or error.__context__)
+    return isinstance(error, AuthenticationError | NoPermissionError) or (
+        isinstance(error, RedisError) and str(error).startswith(_REFUSALS)
     )
 
 
