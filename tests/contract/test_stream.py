@@ -284,6 +284,7 @@ def test_a_buried_frame_keeps_its_bytes_and_its_reason_and_still_has_a_result(li
     [letter] = line.dead.page(10)
     assert (letter.reason, letter.origin, letter.entry.kind) == ("truncated", "frames", Kind.FRAME)
     assert (letter.entry.body, letter.entry.pixels) == (b"header 0", b"pixels" * 10)
+    assert letter.entry.id == letter.id
     assert [entry.body for entry in line.results.read("a", 10, 0)] == [b"failed"]
 
 
@@ -509,6 +510,19 @@ def test_a_run_is_busy_while_its_entries_wait(line: LineStream) -> None:
     assert state(line, run).busy
     line.runs.acknowledge([result.id])
     assert not state(line, run).busy
+
+
+def test_a_verdict_that_is_looked_up_has_its_place_among_the_others(line: LineStream) -> None:
+    runs = [start(line, name="r1"), start(line, name="r2")]
+    for run in runs:
+        close(line, run)
+    assert [line.verdicts.of(run) for run in runs] == line.verdicts.since("", 10, 0)
+
+
+def test_a_cursor_that_no_event_came_with_is_refused(line: LineStream) -> None:
+    for wrong in ("1700000000000-x", "1700000000000-", "-1", "99999999999999999999-0", "yesterday"):
+        with pytest.raises(BadInput, match="cursor: expected one that came with an event"):
+            line.verdicts.since(wrong, 1, 0)
 
 
 def test_a_run_closes_once_and_only_as_it_was_seen(line: LineStream) -> None:
