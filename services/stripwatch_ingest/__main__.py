@@ -36,7 +36,8 @@ def run() -> None:
     try:
         rules = FeedRules(wiring.is_live(settings), settings.run_deadline_seconds, settings.budget_bytes)
         line = _line(stream, settings, lifecycle)
-        Ingest(line, source, rules, wiring.pace(settings), lifecycle, settings.drain_seconds).run()
+        pace, patience = wiring.pace(settings), (settings.drain_seconds, settings.start_seconds)
+        Ingest(line, source, rules, pace, lifecycle, *patience).run()
     finally:
         health.stop(1.0)
         source.close()

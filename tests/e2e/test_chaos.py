@@ -25,8 +25,8 @@ from stripwatch.domain.frame import RunId
 from stripwatch.domain.verdict import verdict_id
 
 ROOT = Path(__file__).parents[2]
-SEEDS = [("8", 4), ("7", 2), ("sentinel", 2), ("cluster", 2)]
-"""Redis that comes back empty; Redis that answers garbage; a fail-over each of Sentinel and of a cluster."""
+SEEDS = [("8", 4), ("7", 29), ("sentinel", 25), ("cluster", 10)]
+"""Redis that comes back empty; one that is killed, full and lies; fail-over by Sentinels, and of a cluster."""
 
 
 @pytest.fixture(scope="session")

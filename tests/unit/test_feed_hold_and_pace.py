@@ -9,10 +9,10 @@ import pytest
 
 from stripwatch.domain.frame import RunId
 from stripwatch.domain.names import check_name
-from stripwatch.errors import BadInput, Conflict
+from stripwatch.errors import BadInput, Conflict, StreamUnavailable
 from stripwatch.feed import FeedRules, Hold, Pace, by_capture_time, by_line_speed, new_run_id, owner_name, safe_name
 from stripwatch.stream.memory import MemoryStream
-from unit.feeding import Clock, frame
+from unit.feeding import Clock, frame, troubled
 
 
 def test_a_replay_cannot_have_a_line_that_a_live_source_holds() -> None:
@@ -24,6 +24,27 @@ def test_a_replay_cannot_have_a_line_that_a_live_source_holds() -> None:
             assert line.beats.alive() == {"ingest": ["camera", "camera2"]}
     with Hold(line, "replay", live=False, stage="replay"), pytest.raises(Conflict, match="a replay source has it"):
         Hold(line, "camera", live=True, stage="ingest").__enter__()
+
+
+def test_a_source_that_begins_while_the_stream_is_away_waits_for_it_as_long_as_it_may() -> None:
+    """Found by chaos seed 35 on a cluster: an ingest ended for a Redis that was silent just when it took its line."""
+    line = MemoryStream().line("line1")
+    source = troubled(line)
+    source.trouble = StreamUnavailable("away")
+    waits: list[float] = []
+
+    def patient(wait: float) -> bool:
+        waits.append(wait)
+        if len(waits) == 3:
+            source.trouble = None
+        return True
+
+    with Hold(line, "camera", live=True, stage="ingest", patient=patient):
+        assert line.beats.alive() == {"ingest": ["camera"]}
+    assert len(waits) == 3
+    source.trouble = StreamUnavailable("away")
+    with pytest.raises(StreamUnavailable):
+        Hold(line, "camera", live=True, stage="ingest", patient=lambda _: False).__enter__()
 
 
 def test_a_hold_is_renewed_while_its_source_lives() -> None:

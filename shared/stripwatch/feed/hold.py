@@ -7,11 +7,13 @@ import os
 import secrets
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 
-from stripwatch.errors import Conflict, Overloaded, StripwatchError, Unavailable
+from stripwatch.errors import Conflict, Overloaded, StreamUnavailable, StripwatchError, Unavailable
 from stripwatch.feed.naming import safe_name
 from stripwatch.ports import LineStream
+from stripwatch.runtime.deadline import backoff
 
 log = logging.getLogger(__name__)
 
@@ -27,20 +29,37 @@ class Hold:
     """Takes the line on entry, renews it and the source's heartbeat in the background, gives it back on exit.
 
     Entering raises Conflict where a source of the other kind has the line; `check` does where one took it meanwhile.
+    A stream that is away is tried again for as long as `patient` waits the seconds it is given and says True.
     """
 
-    def __init__(self, line: LineStream, owner: str, *, live: bool, stage: str, ttl_ms: int = TTL_MS) -> None:
+    def __init__(
+        self,
+        line: LineStream,
+        owner: str,
+        *,
+        live: bool,
+        stage: str,
+        ttl_ms: int = TTL_MS,
+        patient: Callable[[float], bool] | None = None,
+    ) -> None:
         self._line = line
         self._owner = owner
         self._live = live
         self._stage = stage
         self._ttl_ms = ttl_ms
+        self._patient = patient
         self._lost: Conflict | None = None
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="hold", daemon=True)
 
     def __enter__(self) -> Hold:
-        self._take()
+        for wait in backoff(limit=1.0):
+            try:
+                self._take()
+                break
+            except StreamUnavailable:
+                if self._patient is None or not self._patient(wait):
+                    raise
         self._thread.start()
         return self
 
