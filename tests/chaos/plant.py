@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -21,6 +22,7 @@ from stripwatch.local.supervisor import VOICE, Supervisor
 from stripwatch.rpc import health
 from stripwatch.stream import RedisStream, connect
 
+TESTS = Path(__file__).parents[1]
 TIMEOUT_S = 1.0
 SETTINGS = {
     "STRIPWATCH_REDIS_TIMEOUT_SECONDS": f"{TIMEOUT_S:g}",
@@ -149,7 +151,9 @@ class Plant:
         return replace(spec, env={**spec.env, **places})
 
     def _mes_spec(self) -> Spec:
-        return Spec("mes", (sys.executable, "-m", "chaos.mes", self.store.url, str(self.folder)))
+        path = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        command = (sys.executable, "-m", "chaos.mes", self.store.url, str(self.folder))
+        return Spec("mes", command, {"PYTHONPATH": path})
 
 
 def _port(address: str) -> int:
