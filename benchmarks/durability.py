@@ -26,6 +26,7 @@ from small_frames import write_recipe
 from witnesses import FRAMES, SETTLE_S, SIDE_PX, Feeder, Reader
 
 from stripwatch.domain.frame import RunId
+from stripwatch.feed import end_abandoned
 from stripwatch.local.pipeline import Pipeline
 from stripwatch.local.redis import version_of
 from stripwatch.ports import LineStream
@@ -36,13 +37,15 @@ from redis_servers import binaries
 
 from tiny_models import write_model
 
+BY_HAND_S = 5.0
+"""How long a run stays open with nothing on its way before an operator closes it."""
 LOAD_S = (0.8, 2.5)
 """Shortest and longest time between a start and a kill."""
 CASES = (("always", False), ("always", True), ("everysec", False), ("everysec", True), ("off", False))
 """`appendfsync`, and whether the power goes as well. With the file off both are the same."""
 COLUMNS = (
     *("kills", "starts", "frames", "absent", "starts_lost", "frames_lost", "verdicts_gone", "decided_again"),
-    *("ids_changed", "unread", "open_at_the_end", "cursors_lost", "settled_s_median"),
+    *("ids_changed", "unread", "closed_by_hand", "open_at_the_end", "cursors_lost", "settled_s_median"),
 )
 """Of the table for a terminal."""
 
@@ -71,6 +74,8 @@ class Kill:
     """Of those, with another id than the first."""
     unread: int
     """Verdicts in Redis that the MES never read."""
+    closed_by_hand: int
+    """Replays whose acknowledged end was lost: an operator closed them, and what was missing is in their verdicts."""
     open_at_the_end: int
     settled_s: float
     """From Redis' answer until every run of before had its verdict and nothing waited."""
@@ -107,7 +112,7 @@ class Trial:
         source.shut.clear()
         self._pipeline.sleep(0.3)
         self._feeder.rest()
-        still_open = self._settle()
+        by_hand, still_open = self._settle()
         settled = time.monotonic() - back
         return self._count(
             fresh,
@@ -116,6 +121,7 @@ class Trial:
             absent=len(absent),
             gone=gone,
             again=sum(noted.starts[run] > starts_before[run] for run in absent),
+            by_hand=by_hand,
             still_open=still_open,
             settled=settled,
         )
@@ -124,17 +130,25 @@ class Trial:
         found = self._line.verdicts.of(run)
         return found.cursor if found else ""
 
-    def _settle(self) -> int:
-        """Waits until nothing is open or waits, and the MES has read all; how many runs stayed open."""
-        deadline = time.monotonic() + SETTLE_S
+    def _settle(self) -> tuple[int, int]:
+        """Waits until nothing is open or waits, and the MES has read all: runs closed by hand, runs still open.
+
+        A replay whose end was acknowledged and lost is over for its source and for nobody else: after a while an
+        operator closes it, as by `stripwatch line close`.
+        """
+        line, by_hand = self._line, 0
+        quiet_since, deadline = time.monotonic(), time.monotonic() + SETTLE_S
         while time.monotonic() < deadline:
             self._pipeline.sleep(0.05)
-            line = self._line
-            if line.runs.open_runs() or line.frames.backlog().waiting or line.results.backlog().waiting:
-                continue
-            if self._reader.cursor == line.verdicts.latest() or not line.verdicts.page("", 1):
-                break
-        return len(self._line.runs.open_runs())
+            if line.frames.backlog().waiting or line.results.backlog().waiting:
+                quiet_since = time.monotonic()
+            elif not line.runs.open_runs():
+                if self._reader.cursor == line.verdicts.latest() or not line.verdicts.page("", 1):
+                    break
+            elif time.monotonic() - quiet_since > BY_HAND_S:
+                by_hand += len(end_abandoned(line, "operator"))
+                quiet_since = time.monotonic()
+        return by_hand, len(line.runs.open_runs())
 
     def _count(
         self,
@@ -145,6 +159,7 @@ class Trial:
         absent: int,
         gone: int,
         again: int,
+        by_hand: int,
         still_open: int,
         settled: float,
     ) -> Kill:
@@ -173,6 +188,7 @@ class Trial:
             decided_again=len(twice),
             ids_changed=sum(len(set(verdicts.values())) > 1 for verdicts in twice),
             unread=unread,
+            closed_by_hand=by_hand,
             open_at_the_end=still_open,
             settled_s=round(settled, 2),
             cut_bytes=self._redis.cut_bytes,

@@ -24,6 +24,7 @@ from fixed_cost import FixedCostPlan
 from small_frames import LINE, Load, write_recipe
 
 from stripwatch.domain.verdict import StripVerdict
+from stripwatch.errors import StripwatchError
 from stripwatch.local.child import Child
 from stripwatch.local.pipeline import Pipeline
 from stripwatch.rpc.codec.verdicts import decode_verdict
@@ -36,6 +37,7 @@ FACTORS = (0.5, 1.0, 2.0, 5.0)
 CALM = 0.5
 """The share of the capacity that is offered after the overload."""
 LOOK_EVERY_S = 0.01
+STUCK_S = 90.0
 IN_A_ROW = 25
 """Frames whose median latency must be normal again: one late frame on a busy machine is no overload."""
 WARM_S = 2.0
@@ -100,14 +102,27 @@ class Bench:
     def _follow(self, load: Load, source: Child) -> Course:
         keys, course = Keys(LINE), Course()
         seen, run = keys.seen(load.run, "top-1"), keys.run(load.run)
-        while not (source.code is not None and self._redis.hexists(run, "closed")):
+        ended = 0.0
+        while not (source.code == 0 and self._redis.hexists(run, "closed")):
             self._pipeline.sleep(LOOK_EVERY_S)
+            if source.code is not None:
+                ended = ended or time.monotonic()
+                self._refuse_if_hopeless(source, run, time.monotonic() - ended)
             bits = self._redis.get(seen)
             now = time.time()
             if bits:
                 course.see(bits, now)
             course.looks.append((now, self.used(), self._redis.xlen(keys.frames), self._redis.xlen(keys.results)))
         return course
+
+    def _refuse_if_hopeless(self, source: Child, run: str, since_s: float) -> None:
+        """A source that failed, or a run without its verdict long after its source, is a finding, not a wait."""
+        if source.code:
+            raise StripwatchError(f"the source {source.reason}: {source.last_words}")
+        if since_s > STUCK_S:
+            known = {name.decode(): value for name, value in self._redis.hgetall(run).items()}
+            words = "; ".join(f"{name}: {one.last_words}" for name, one in self._pipeline.supervisor.children.items())
+            raise StripwatchError(f"no verdict {STUCK_S:g} s after its source was through: {known}; {words}")
 
 
 def point(
