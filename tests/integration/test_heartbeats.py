@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from aggregator_process import Aggregator, aggregator, feed, until
+from chaos.proxy import FaultProxy, Faults
 from stripwatch.local import EmbeddedRedis, Pipeline
 from stripwatch.local.feeds import simulator_settings
 from stripwatch.ports import LineState, LineStream
@@ -158,6 +159,26 @@ def test_a_watch_whose_redis_is_gone_ends_as_unavailable_and_is_never_just_quiet
         finally:
             if how is signal.SIGSTOP:
                 os.kill(process, signal.SIGCONT)
+
+
+def test_a_watcher_whose_connection_died_without_a_word_makes_room_for_another(url: str) -> None:
+    """Before, it kept its place for 80 s: gRPC bounds a ping by a setting of its own, not by the keepalive's."""
+    with aggregator(url, MAX_WATCHERS="1") as one, FaultProxy(int(one.address.rpartition(":")[2])) as proxy:
+        stub = verdict_pb2_grpc.VerdictsStub(grpc.insecure_channel(f"127.0.0.1:{proxy.port}"))
+        watch = stub.Watch(pb.WatchRequest(line="line1", heartbeat_seconds=1), timeout=300)
+        next(watch)
+        proxy.set(Faults(half_open=True))
+
+        def served() -> bool:
+            try:
+                return next(one.watch(heartbeat_seconds=1)).HasField("status")
+            except grpc.RpcError as refused:
+                codes.add(refused.code())
+                return False
+
+        codes: set[grpc.StatusCode] = set()
+        until(served, "the dead one's place", 60)
+        assert codes == {grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 
 class Following:

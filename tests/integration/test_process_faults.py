@@ -124,7 +124,7 @@ def test_simulated_strips_whose_source_is_killed_are_no_success(
 def test_a_feed_that_is_killed_is_a_fault_of_its_pipeline(pipeline: Pipeline) -> None:
     feed = pipeline.feed(simulator_settings(LONG, 1, "killed", speed=1.0))
     feed.kill()
-    with pytest.raises(StripwatchError, match="ingest-1 killed by SIGKILL"):
+    with pytest.raises(StripwatchError, match="killed by SIGKILL"):
         pipeline.finish(feed, 60.0)
 
 
