@@ -98,6 +98,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="where the counts go")
     given = parser.parse_args()
     names = given.targets.split(",")
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     counts = {}
     for name in names:
         counts[name] = fuzzed(name, given.seconds / len(names), given.seed, given.place)
@@ -106,7 +107,6 @@ def main() -> int:
     inputs, crashes = sum(one.inputs for one in counts.values()), sum(len(one.crashes) for one in counts.values())
     sys.stdout.write(f"{inputs} inputs, {crashes} crashes\n")
     if given.out:
-        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
         results = {
             "command": f"make fuzz SECONDS={given.seconds:g} SEED={given.seed} OUT={given.out}",
             "commit": commit.stdout.strip(),
