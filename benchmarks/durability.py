@@ -90,6 +90,7 @@ class Trial:
         self._line: LineStream = pipeline.line()
         self._feeder, self._reader = Feeder(redis.url), Reader(redis.url)
         self._counted: set[RunId] = set()
+        self._gone: set[RunId] = set()
         self._feeder.begin()
 
     def kill(self) -> Kill:
@@ -108,7 +109,8 @@ class Trial:
         self._redis.start()
         back = time.monotonic()
         absent = {run for run in fresh if self._line.runs.state(run) is None and not self._line.work.info(run).closed}
-        gone = sum(self._cursor(run) != cursor for run, cursor in read_before.items())
+        gone = {run for run, cursor in read_before.items() if self._cursor(run) != cursor} - self._gone
+        self._gone |= gone
         source.shut.clear()
         self._pipeline.sleep(0.3)
         self._feeder.rest()
@@ -119,7 +121,7 @@ class Trial:
             frames=frames,
             verdicts_read=len(read_before),
             absent=len(absent),
-            gone=gone,
+            gone=len(gone),
             again=sum(noted.starts[run] > starts_before[run] for run in absent),
             by_hand=by_hand,
             still_open=still_open,
