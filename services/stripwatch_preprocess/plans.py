@@ -133,8 +133,9 @@ class Plans:
         """What to pin: the recipe as it is now, and its models as the services have them now."""
         try:
             recipe = self._find(name)
-        except NotFound as error:
-            raise BadInput(str(error)) from error
+        except NotFound as error:  # which says where it looked: on this machine, and that is none of the verdict's
+            log.warning("%s: %s", run, error)
+            raise BadInput(f"recipe {name}: no worker has one of that name") from error
         specs: dict[Role, ModelSpec] = {}
         for role, model in recipe.models.items():
             try:

@@ -8,6 +8,9 @@ from importlib import resources
 
 TEXT = resources.files("stripwatch.stream").joinpath("functions.lua").read_text(encoding="utf-8")
 
+CONTAINERS = ("XGROUP", "XINFO")
+"""Commands of several parts: their first argument says which, their key is the second."""
+
 _DEFINED = re.compile(r"^local function (\w+)\(([^)]*)\)\n(.*?)^end$", re.MULTILINE | re.DOTALL)
 _REGISTERED = re.compile(r"^register\('(\w+)', (.+), \{(.*)\}\)$", re.MULTILINE)
 
@@ -71,6 +74,6 @@ def commands(name: str) -> set[str]:
         one = known[waiting.pop()]
         seen.add(one.name)
         for command, args in one.calls():
-            found.add(f"{command}|{args[0].strip(chr(39))}".lower() if command == "XGROUP" else command.lower())
+            found.add(f"{command}|{args[0].strip(chr(39))}".lower() if command in CONTAINERS else command.lower())
         waiting |= {other for other in known if other not in seen and one.uses(other)}
     return found

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import redis
-from functions_text import Function, commands, functions, registered
+from functions_text import CONTAINERS, Function, commands, functions, registered
 from redis_servers import binaries, server
 
 from stripwatch.domain.frame import RunId
@@ -17,7 +17,7 @@ from stripwatch.stream import connect
 
 KEYLESS = {"TIME"}
 SEVERAL = {"UNLINK", "DEL", "EXISTS"}
-"""Commands all of whose arguments are keys; the key of any other is its first, of XGROUP its second."""
+"""Commands all of whose arguments are keys; the key of any other is its first, of CONTAINERS their second."""
 DECLARED = re.compile(r"keys\[(\d+|i)\]")
 RUN = RunId("line1", "s1", "r1")
 
@@ -27,7 +27,7 @@ def keys_of(command: str, args: list[str]) -> list[str]:
         return []
     if command in SEVERAL:
         return args
-    return args[1:2] if command == "XGROUP" else args[:1]
+    return args[1:2] if command in CONTAINERS else args[:1]
 
 
 def from_keys(function: Function, text: str) -> bool:

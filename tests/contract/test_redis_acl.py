@@ -27,9 +27,9 @@ RUN = RunId("line1", "s1", "r1")
 ABANDONED = RunId("line1", "s2", "r1")
 FUNCTIONS = {
     "ingest": "start_run publish hold beat now",
-    "preprocess": "finish bury pin keep excuse hand_back deliveries backlog leave beat now",
+    "preprocess": "finish bury pin keep excuse hand_back deliveries backlog leave sweep beat now",
     "aggregator": "record record_end acknowledge due postpone attempt close alarm oldest bury keep excuse hand_back "
-    "deliveries backlog leave beat now",
+    "deliveries backlog leave sweep beat now",
     "mes": "",
     "console": "requeue publish hold due oldest deliveries backlog now",
     "recorder": "start_run publish hold lease unlease backlog beat now",
@@ -182,6 +182,9 @@ def test_an_mes_reads_verdicts_with_its_group_and_acknowledges(
     raw.xautoclaim(stream, "mes", "n", 0)
     assert raw.xack(stream, "mes", entry) == 1
     assert len(raw.xrange("sw:{line1}:alarms")) == 1
+    assert raw.get("sw:{line1}:state") is None
+    assert (raw.zcard("sw:{line1}:open"), raw.xlen("sw:{line1}:frames")) == (0, 2)
+    list(raw.scan_iter(match="sw:{line1}:beat:*"))
     for forbidden in (
         lambda: raw.xadd(stream, {"id": "forged"}),
         lambda: raw.xdel(stream, entry),
@@ -189,7 +192,7 @@ def test_an_mes_reads_verdicts_with_its_group_and_acknowledges(
         lambda: raw.delete(stream),
         lambda: raw.execute_command("XGROUP DESTROY", stream, "mes"),
         lambda: raw.xrange("sw:{line1}:frames"),
-        lambda: raw.xlen("sw:{line1}:frames"),
+        lambda: raw.zrange("sw:{line1}:open", 0, -1),
         lambda: raw.xack("sw:{line1}:frames", "preprocess", "1-0"),
         lambda: raw.xdel("sw:{line1}:alarms", "1-0"),
         lambda: raw.hget("sw:{line1}:verdict-of", "s1:r1"),

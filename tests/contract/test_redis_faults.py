@@ -220,6 +220,18 @@ def test_a_word_on_the_line_that_is_none_of_ours_stops_nobody(line: LineStream, 
     assert line.source.state() is LineState.RUNNING
 
 
+def test_consumers_that_ended_without_leaving_are_taken_out_unless_they_hold_something(
+    line: LineStream, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stripwatch.stream.redis.queue.GONE_MS", -1)
+    begin(line)
+    [first, _] = line.frames.read("holds", 10, 0)
+    line.frames.read("ended", 10, 0)
+    assert line.frames.claim("alive", 60_000, 10) == []
+    assert [one["name"] for one in raw.xinfo_consumers("sw:{line1}:frames", "preprocess")] == [b"holds"]
+    assert [entry.id for entry in line.frames.claim("alive", 0, 1)] == [first.id]
+
+
 def test_letters_are_read_in_pieces_and_all_of_them(line: LineStream) -> None:
     begin(line, frames=40)
     for entry in line.frames.read("w", 100, 0)[1:]:

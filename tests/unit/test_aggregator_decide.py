@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator_cases import (
@@ -125,6 +125,7 @@ def test_expected_is_always_judged_and_lost(count: int, plan: dict[int, str], en
     assert ledger.complete is (ended and known >= set(range(count)))
 
 
+@settings(deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_verdict_does_not_depend_on_the_order_of_anything(chance: random.Random) -> None:
     begun = start(cameras=("c1", "b1"))

@@ -394,6 +394,20 @@ local function leave(keys, args)
   return 1
 end
 
+-- keys: stream; args: group, idle ms. Who ended without leaving, and whose entries others took over, goes as well.
+local function sweep(keys, args)
+  local gone = 0
+  for _, parts in ipairs(redis.call('XINFO', 'CONSUMERS', keys[1], args[1])) do
+    local consumer = {}
+    for i = 1, #parts, 2 do consumer[parts[i]] = parts[i + 1] end
+    if consumer.pending == 0 and consumer.idle > tonumber(args[2]) then
+      redis.call('XGROUP', 'DELCONSUMER', keys[1], args[1], consumer.name)
+      gone = gone + 1
+    end
+  end
+  return gone
+end
+
 -- keys: stream; args: group, ids...; how often each entry was handed out, this time included
 local function deliveries(keys, args)
   local counts = {}
@@ -481,3 +495,4 @@ register('hold', hold, {'allow-oom'})
 register('lease', lease, {'allow-oom'})
 register('unlease', unlease, {'allow-oom'})
 register('leave', leave, {'allow-oom'})
+register('sweep', sweep, {'allow-oom'})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
@@ -23,6 +24,7 @@ _LIBRARY = _TEXT.replace("@VERSION@", VERSION)
 _READING = frozenset(re.findall(r"^register\('(\w+)',.*'no-writes'", _TEXT, re.MULTILINE))
 """Functions called by FCALL_RO: FCALL would ask for the right to write to their keys."""
 
+_SHARE_S = 60.0
 _SIDE_BYTES = 64 << 20
 """What a side stream (dead letters, copies for a recorder) may hold where the server has no memory limit."""
 
@@ -38,7 +40,7 @@ class Client:
         address = parse(url)
         self.address = public(url)
         self.timeout_s = timeout_s
-        self._shares: dict[str, int] = {}
+        self._shares: dict[str, tuple[int, float]] = {}
         self.is_cluster = address.kind == "redis-cluster"
         with self.translated():
             self._redis: Any = opened(address, timeout_s, tls)
@@ -115,11 +117,13 @@ class Client:
                     raise answer
 
     def share_of_memory(self, key: str) -> int:
-        """Bytes that a side stream may hold: a twentieth of its server's memory limit, which is asked for once."""
-        if key not in self._shares:
+        """Bytes that a side stream may hold: a twentieth of its server's memory limit, asked for once a minute."""
+        share, until = self._shares.get(key, (0, 0.0))
+        if time.monotonic() >= until:
             limit = int(self.server_info("memory", key)["maxmemory"])
-            self._shares[key] = limit // 20 if limit else _SIDE_BYTES
-        return self._shares[key]
+            share = limit // 20 if limit else _SIDE_BYTES
+            self._shares[key] = share, time.monotonic() + _SHARE_S
+        return share
 
     def now_ms(self, key: str) -> int:
         """The time of the server that holds `key`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from stripwatch.stream.redis.letters import bury
 log = logging.getLogger(__name__)
 
 _START = "0-0"
+GONE_MS = 3_600_000
+"""A consumer that holds nothing and was not heard of for so long is no more."""
 RETURNED = "returned"
 """The consumer that handed-back entries belong to until somebody claims them."""
 
@@ -29,6 +32,7 @@ class RedisQueue:
         self._key = key
         self._group = group
         self._claim_from = _START
+        self._sweep_at = 0.0
 
     def ensure(self) -> None:
         """Makes stream and group where they are missing; the group begins with the oldest entry.
@@ -63,8 +67,15 @@ class RedisQueue:
         while True:
             found = self._claim_some(consumer, idle_ms, count)
             if found or (wrapped and self._claim_from == _START):
+                self._sweep()
                 return found
             wrapped = wrapped or self._claim_from == _START
+
+    def _sweep(self) -> None:
+        """Now and then takes consumers out of the group that ended without leaving, or their names would pile up."""
+        if time.monotonic() >= self._sweep_at:
+            self._call("sweep", [GONE_MS], 0)
+            self._sweep_at = time.monotonic() + GONE_MS / 1000
 
     def _claim_some(self, consumer: str, idle_ms: int, count: int) -> list[Entry]:
         """One step through the pending entries; a step looks at a bounded number of them."""
