@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -105,7 +106,8 @@ def _answer(step: Callable[[Side], T], side: Side) -> T | str:
     try:
         return step(side)
     except StripwatchError as error:
-        side.refusal = str(error) if type(error) is Conflict else side.refusal
+        if type(error) is Conflict:
+            side.refusal = re.sub(r" \(w\d\)", "", str(error))  # of several who hold a line it may name any
         return type(error).__name__
 
 
