@@ -66,7 +66,13 @@ def shipment() -> Sent:
 def verdict(lost: list[dict[str, Any]] | None = None, **changes: Any) -> dict[str, Any]:
     losses = lost or []
     missing = sum(one["last"] - one["first"] + 1 for one in losses)
-    camera = {"camera": "top-1", "expected": FRAMES, "judged": FRAMES - missing, "lost": losses, "ended": True}
+    counts = dict.fromkeys(("failed", "shed", "neverSeen"), 0)
+    for one in losses:
+        counts["neverSeen" if one["reason"] == "never-seen" else one["reason"]] += one["last"] - one["first"] + 1
+    camera = {
+        **{"camera": "top-1", "expected": FRAMES, "judged": FRAMES - missing, "lost": losses, "ended": True},
+        **counts,
+    }
     data = {"partId": "short", "jobId": "r1", "disposition": "review", "defects": [], "cameras": [camera], **changes}
     return {"id": verdict_id(RUN), "data": data}
 

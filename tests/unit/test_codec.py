@@ -60,7 +60,9 @@ def test_a_verdict_survives() -> None:
         defects=(Defect("scratches", Side.TOP, BOX, 9_000, None, 2, ("top-1",)),),
         found=1,
         cameras=(
-            CameraAccount("top-1", Side.TOP, 10, 8, 0, 2, 0, (Loss(IndexRange(2, 3), LossReason.SHED, "paused"),), ended=True),
+            CameraAccount(
+                "top-1", Side.TOP, 10, 8, 0, 2, 0, (Loss(IndexRange(2, 3), LossReason.SHED, "paused"),), ended=True
+            ),
         ),
         coverage=8_000,
         inspected_mm2=5,
