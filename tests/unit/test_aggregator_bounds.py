@@ -6,14 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from aggregator_cases import MODELS, ROLES, end, result, start, state
+from aggregator_cases import MODELS, ROLES, end, failed, pins, result, scratch, start, state
 from stripwatch.domain.box import Box
 from stripwatch.domain.camera import Side
 from stripwatch.domain.defect import Defect
 from stripwatch.domain.recipe import Disposition
+from stripwatch.domain.verdict import LossReason
 from stripwatch.recipes import parse_recipe
+from stripwatch_aggregator import decide as decide_module
 from stripwatch_aggregator.account import account
 from stripwatch_aggregator.coverage import Coverage, coverage
+from stripwatch_aggregator.decide import decide
 from stripwatch_aggregator.disposition import Evidence, dispose
 
 RECIPE = """
@@ -88,3 +91,33 @@ def test_areas_are_whole_mm2_and_a_loss_is_rounded_up() -> None:
 def test_a_run_of_which_nothing_is_known_is_not_covered_at_all() -> None:
     known = state([], [], start(live=True))
     assert coverage(known, account(known)) == Coverage(0, 0, 0)
+
+
+def test_of_too_many_defects_the_largest_are_listed_in_their_places_and_all_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(decide_module, "MOST_DEFECTS", 2)
+    square = {**scratch(2, 0, 1), **scratch(2, 0, 2), **scratch(2, 1, 1), **scratch(2, 1, 2)}
+    pair = {**scratch(4, 0, 0), **scratch(4, 1, 0)}
+    known = state([result(0, scratch(0)), result(2, square), result(4, pair), result(6, scratch(6))], [end(7)])
+    verdict = decide(known, account(known), 1)
+    assert verdict.found == 4
+    assert [(one.box.x_mm, one.tiles) for one in verdict.defects] == [(200.0, 4), (400.0, 2)]
+
+
+def test_a_verdict_names_the_recipe_that_it_was_judged_by_and_by_its_hash() -> None:
+    known = state([result(0)], [end(1)])
+    verdict = decide(known, account(known), 1)
+    pinned = parse_recipe(pins().recipe_text)
+    assert (verdict.recipe, verdict.recipe_version, verdict.recipe_sha256) == ("test", "1", pinned.sha256)
+
+
+def test_a_failed_frame_whose_reason_was_not_kept_is_failed_all_the_same() -> None:
+    known = replace(
+        state([failed(0, "broken"), failed(1, "torn"), result(2)], [end(3)]), failures={("c1", 0): "broken"}
+    )
+    (camera,) = account(known).cameras
+    assert [(loss.reason, loss.frames.first, loss.detail) for loss in camera.lost] == [
+        (LossReason.FAILED, 0, "broken"),
+        (LossReason.FAILED, 1, ""),
+    ]

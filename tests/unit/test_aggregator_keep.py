@@ -27,6 +27,7 @@ def without(one: FrameResult, role: Role, place: int) -> FrameResult:
 
 def test_nothing_is_kept_of_a_frame_that_both_services_found_healthy() -> None:
     assert what_to_keep(result(3), rules()) == b""
+    assert what_to_keep(replace(result(3), tiles=()), None) == b""
 
 
 @pytest.mark.parametrize("role", list(Role))
