@@ -34,7 +34,9 @@ def run() -> None:
     )
     health.start()
     try:
-        rules = FeedRules(wiring.is_live(settings), settings.run_deadline_seconds, settings.budget_bytes)
+        rules = FeedRules(
+            wiring.is_live(settings), settings.run_deadline_seconds, settings.budget_bytes, settings.budget_seconds
+        )
         line = _line(stream, settings, lifecycle)
         pace, patience = wiring.pace(settings), (settings.drain_seconds, settings.start_seconds)
         Ingest(line, source, rules, pace, lifecycle, *patience).run()

@@ -53,6 +53,12 @@ class IngestSettings(StreamSettings):
         ge=0,
         description="Memory used in Redis at which frames are held back (0: 60 % of its limit alone)",
     )
+    budget_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        le=86400,
+        description="Longest that frames of a live source wait for a worker before newer ones are shed (0: no bound)",
+    )
     start_seconds: float = Field(default=30.0, ge=0, le=3600, description="Longest wait for Redis at start")
 
     @field_validator("recipe", "strip", "run")

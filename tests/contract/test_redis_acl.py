@@ -26,7 +26,7 @@ SERVICES = ("ingest", "preprocess", "aggregator", "mes", "console", "recorder")
 RUN = RunId("line1", "s1", "r1")
 ABANDONED = RunId("line1", "s2", "r1")
 FUNCTIONS = {
-    "ingest": "start_run publish hold beat now",
+    "ingest": "start_run publish waited hold beat now",
     "preprocess": "finish bury pin keep excuse hand_back deliveries backlog leave sweep beat now",
     "aggregator": "record record_end acknowledge due postpone attempt close alarm oldest bury keep excuse hand_back "
     "deliveries backlog leave sweep beat now",

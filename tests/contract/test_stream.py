@@ -245,6 +245,17 @@ def test_a_line_is_free_when_its_replay_gives_it_back(line: LineStream) -> None:
     line.source.hold("camera", live=True, ttl_ms=60_000)
 
 
+def test_how_long_frames_have_waited_is_told_of_those_that_nobody_was_given(line: LineStream) -> None:
+    assert line.source.waited_ms() == 0
+    run = start(line)
+    line.source.publish(frames(run, 2))
+    assert len(line.frames.read("stuck", 3, 0)) == 3
+    assert line.source.waited_ms() == 0
+    line.source.publish(frames(run, 1, 2))
+    time.sleep(0.01)
+    assert line.source.waited_ms() >= 10
+
+
 def test_a_line_runs_until_told_otherwise(line: LineStream) -> None:
     assert line.source.state() is LineState.RUNNING
     line.source.set_state(LineState.PAUSED)

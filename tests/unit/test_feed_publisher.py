@@ -121,6 +121,32 @@ def test_a_live_source_sheds_the_newest_frames_and_declares_them_as_ranges() -> 
     assert (feed.sent, feed.shed) == (15, 5)
 
 
+def test_a_live_source_sheds_while_frames_wait_longer_than_they_may() -> None:
+    line = MemoryStream().line("line1")
+    clock = Clock()
+    feed = publisher(line, clock, live=True, budget_s=5.0, batch_frames=1)
+    waits = iter([0, 4_000, 6_000, 5_500, 1_000])
+    line.source.waited_ms = lambda: next(waits)  # type: ignore[method-assign]
+    feed.start(start(live=True))
+    for index in range(4):
+        clock.now += 1
+        feed.frame(frame(index))
+    feed.end(end(4))
+    [declared] = ends(take(line))
+    assert declared.shed == (Shed(IndexRange(1, 2), "frames wait too long"),)
+
+
+def test_what_went_out_counts_before_the_stream_is_asked_again() -> None:
+    line = MemoryStream().line("line1")
+    clock = Clock()
+    feed = publisher(line, clock, live=True, budget_bytes=10 * BYTES, batch_frames=1)
+    feed.start(start(live=True))
+    for index in range(15):
+        feed.frame(frame(index, size=SIZE))
+    feed.end(end(15))
+    assert indices(take(line)) == list(range(10))
+
+
 def test_a_strip_with_more_gaps_than_can_be_declared_is_shed_to_its_tail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stripwatch.feed.account.MOST_GAPS", 3)
     line = MemoryStream().line("line1")

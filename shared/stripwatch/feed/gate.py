@@ -11,6 +11,7 @@ from stripwatch.ports import LineState, Source
 
 PAUSED = "paused"
 FULL = "stream full"
+SLOW = "frames wait too long"
 AWAY = "stream away"
 STOPPED = "source stopped"
 TORN = "too many gaps"
@@ -29,13 +30,20 @@ class Gate:
         self._state = LineState.RUNNING
         self._used = 0
         self._ceiling = 0
+        self._waited_s = 0.0
 
     def reason(self) -> str | None:
         """Why frames are held back now; None where they may go."""
         self._ask()
         if self._state is LineState.PAUSED:
             return PAUSED
-        return FULL if self._ceiling and self._used >= self._ceiling else None
+        if self._ceiling and self._used >= self._ceiling:
+            return FULL
+        return SLOW if self._rules.live and 0 < self._rules.budget_s < self._waited_s else None
+
+    def took(self, size: int) -> None:
+        """So many bytes go out: they count before the stream is asked again."""
+        self._used += size
 
     def draining(self) -> bool:
         """Whether no new run may start now."""
@@ -43,7 +51,8 @@ class Gate:
         return self._state is LineState.DRAINING
 
     def __str__(self) -> str:
-        return f"line {self._state}, {self._used} of {self._ceiling or 'unbounded'} bytes used"
+        used = f"{self._used} of {self._ceiling or 'unbounded'} bytes used"
+        return f"line {self._state}, {used}, frames wait for {self._waited_s:.1f} s"
 
     def _ask(self) -> None:
         now = self._clock()
@@ -53,6 +62,8 @@ class Gate:
             self._state = self._source.state()
             memory = self._source.memory()
             self._used, self._ceiling = memory.used, self._rules.ceiling(memory.limit)
+            if self._rules.live and self._rules.budget_s:
+                self._waited_s = self._source.waited_ms() / 1000
         except Unavailable:
             pass  # publishing will meet it too, and knows what to do
         self._asked_at = self._clock()

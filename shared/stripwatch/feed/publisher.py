@@ -77,6 +77,7 @@ class Publisher:
             self.shed += 1
         else:
             camera.took(header.index)
+            self._gate.took(len(frame.pixels))
             self._outbox.put(Outgoing(Kind.FRAME, header.run, encode_header(header), frame.pixels))
             self.sent += 1
         if len(self._outbox) >= self._rules.batch_frames or self._clock() - self._flushed_at >= self._rules.batch_s:

@@ -13,12 +13,14 @@ class FeedRules:
     """How frames go out.
 
     `live`: frames come whether or not they are taken, so the newest are shed and declared; otherwise the source waits.
-    `budget_bytes` bounds what the stream's server may use (0: only the share of its own limit does).
+    `budget_bytes` bounds what the stream's server may use (0: only the share of its own limit does), `budget_s` how
+    long frames of a live source may wait for a worker (0: for ever).
     """
 
     live: bool
     run_deadline_s: float = 60.0
     budget_bytes: int = 0
+    budget_s: float = 0.0
     batch_frames: int = 16
     batch_bytes: int = 8 << 20
     batch_s: float = 0.005

@@ -43,6 +43,9 @@ class Source(Protocol):
 
     def memory(self) -> MemoryUse: ...
 
+    def waited_ms(self) -> int:
+        """For how long the oldest entry of `frames` has waited that no worker was given yet; 0 where there is none."""
+
     def hold(self, owner: str, *, live: bool, ttl_ms: int) -> None:
         """Takes or renews the line for a source. Conflict: replays and live sources exclude each other."""
 

@@ -465,6 +465,20 @@ local function beat(keys, args)
   return 1
 end
 
+-- keys: frames; args: group; for how many ms the oldest entry has waited that nobody was given yet
+local function waited(keys, args)
+  if redis.call('EXISTS', keys[1]) == 0 then return 0 end
+  for _, parts in ipairs(redis.call('XINFO', 'GROUPS', keys[1])) do
+    local group = {}
+    for i = 1, #parts, 2 do group[parts[i]] = parts[i + 1] end
+    if group.name == args[1] then
+      local next = redis.call('XRANGE', keys[1], '(' .. group['last-delivered-id'], '+', 'COUNT', 1)[1]
+      return next and math.max(0, now_ms() - time_of(next[1])) or 0
+    end
+  end
+  return 0
+end
+
 local function register(name, callback, flags)
   redis.register_function{function_name = 'sw_@VERSION@_' .. name, callback = callback, flags = flags}
 end
@@ -491,6 +505,7 @@ register('hand_back', hand_back, {'allow-oom'})
 register('deliveries', deliveries, {'no-writes'})
 register('backlog', backlog, {'no-writes'})
 register('beat', beat, {'allow-oom'})
+register('waited', waited, {'no-writes'})
 register('hold', hold, {'allow-oom'})
 register('lease', lease, {'allow-oom'})
 register('unlease', unlease, {'allow-oom'})

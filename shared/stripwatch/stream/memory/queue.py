@@ -80,6 +80,11 @@ class MemoryQueue:
             oldest = self.log.oldest_ms()
             return Backlog(len(self.log.entries), len(self._pending), now_ms() - oldest if oldest else 0)
 
+    def next_ms(self) -> int | None:
+        """When the oldest entry came that nobody was given yet. The caller holds the lock."""
+        following = self.log.after(self._delivered, 1)
+        return parse_id(following[0][0])[0] if following else None
+
     def ack(self, entry_id: str) -> Outgoing | None:
         """Acks and deletes; None if it was not pending. The caller holds the lock."""
         if self._pending.pop(entry_id, None) is None:

@@ -52,6 +52,11 @@ class MemorySource:
             used = sum(len(one.pixels) + len(one.body) for one in self._memory.frames.log.entries.values())
             return MemoryUse(used, self._limit)
 
+    def waited_ms(self) -> int:
+        with self._memory.lock:
+            oldest = self._memory.frames.next_ms()
+            return now_ms() - oldest if oldest else 0
+
     def hold(self, owner: str, *, live: bool, ttl_ms: int) -> None:
         mode = "live" if live else "replay"
         with self._memory.lock:

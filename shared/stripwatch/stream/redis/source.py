@@ -8,7 +8,7 @@ from stripwatch.domain.frame import RunId
 from stripwatch.errors import Conflict
 from stripwatch.ports import LineState, MemoryUse, Outgoing
 from stripwatch.stream.held import held_message
-from stripwatch.stream.keys import Keys, member
+from stripwatch.stream.keys import FRAMES_GROUP, Keys, member
 from stripwatch.stream.redis.client import Call, Client, Part
 
 TAP_ENTRIES = 4096
@@ -47,6 +47,9 @@ class RedisSource:
     def memory(self) -> MemoryUse:
         info = self._client.server_info("memory", self._keys.frames)
         return MemoryUse(int(info["used_memory"]), int(info["maxmemory"]))
+
+    def waited_ms(self) -> int:
+        return int(self._client.call("waited", [self._keys.frames], [FRAMES_GROUP]))
 
     def hold(self, owner: str, *, live: bool, ttl_ms: int) -> None:
         mode = "live" if live else "replay"
