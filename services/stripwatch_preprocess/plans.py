@@ -127,6 +127,8 @@ class Plans:
             raise BadInput(f"run {run} was never started")
         start = decode_start(info.start)
         body = info.pins or work.pin(run, encode_pins(self._choose(run, start.recipe, patient)))
+        if not body:  # it was closed meanwhile
+            return None
         return self._follow(start, decode_pins(body), patient)
 
     def _choose(self, run: RunId, name: str, patient: bool) -> Pins:

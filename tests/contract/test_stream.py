@@ -326,6 +326,14 @@ def test_a_requeued_letter_is_news_of_its_run(line: LineStream) -> None:
     assert not line.runs.close(run, before.revision, verdict(run))
 
 
+def test_a_run_that_is_not_open_takes_no_pins(line: LineStream) -> None:
+    assert line.work.pin(run_on(line, "never"), b"pins") == b""
+    run = start(line)
+    assert line.runs.close(run, state(line, run).revision, Event("v", run, b"{}", b""))
+    assert line.work.pin(run, b"pins") == b""
+    assert line.work.info(run).pins == b""
+
+
 def test_the_first_pins_of_a_run_stay(line: LineStream) -> None:
     run = start(line)
     assert line.work.pin(run, b"first") == b"first"

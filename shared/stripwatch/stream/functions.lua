@@ -197,8 +197,9 @@ local function requeue(keys, args)
   return #entry > 0 and 1 or 0
 end
 
--- keys: run; args: pins
+-- keys: run; args: pins; those in force, '' for a run that is not open: nothing is put on its tombstone
 local function pin(keys, args)
+  if redis.call('HEXISTS', keys[1], 'start') == 0 then return '' end
   redis.call('HSETNX', keys[1], 'pins', args[1])
   return redis.call('HGET', keys[1], 'pins')
 end

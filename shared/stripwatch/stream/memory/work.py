@@ -46,6 +46,8 @@ class MemoryWork:
 
     def pin(self, run: RunId, pins: bytes) -> bytes:
         with self._memory.lock:
-            known = self._memory.runs[run]
+            known = self._memory.runs.get(run)
+            if known is None or known.closed:
+                return b""
             known.pins = known.pins or pins
             return known.pins
