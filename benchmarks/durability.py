@@ -35,7 +35,7 @@ from stripwatch.rpc.codec.verdicts import decode_verdict
 sys.path += [str(ROOT / "tests"), str(ROOT / "tests" / "contract")]
 from redis_servers import binaries
 
-from tiny_models import write_model
+from tiny_models import write_pair
 
 BY_HAND_S = 5.0
 """How long a run stays open with nothing on its way before an operator closes it."""
@@ -206,8 +206,7 @@ class Trial:
 def trial(binary: str, mode: str, folder: Path, kills: int, rng: random.Random, *, power_cut: bool) -> dict[str, Any]:
     """The sums over that many kills."""
     models = folder / "models"
-    write_model(models, "steel", classes=("healthy", "scratches"), width=3)
-    write_model(models, "texture", kind="anomaly", bias=-60.0, width=3)
+    write_pair(models)
     env = {
         "STRIPWATCH_MODELS": str(models),
         "STRIPWATCH_RECIPES": str(write_recipe(folder / "recipes", SIDE_PX)),

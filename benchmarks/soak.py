@@ -30,7 +30,7 @@ from stripwatch.rpc.codec.verdicts import decode_verdict
 from stripwatch.stream.keys import Keys
 
 sys.path.append(str(ROOT / "tests"))
-from tiny_models import write_model
+from tiny_models import write_pair
 
 MIB = 2**20
 SIDE_PX = 64
@@ -111,8 +111,7 @@ class Watch:
 def soak(frames: int, folder: Path, *, cameras: int = 2, partial: Path | None = None) -> dict[str, Any]:
     """Sends the run and watches it to its verdict."""
     models = folder / "models"
-    write_model(models, "steel", classes=("healthy", "scratches"), width=3)
-    write_model(models, "texture", kind="anomaly", bias=-60.0, width=3)
+    write_pair(models)
     env = {
         "STRIPWATCH_MODELS": str(models),
         "STRIPWATCH_RECIPES": str(write_recipe(folder / "recipes", SIDE_PX)),

@@ -26,6 +26,12 @@ SHARPNESS = 0.25
 """Logits per grey value: a tile in the middle of its class's band gets nearly all of the probability."""
 
 
+def write_pair(folder: Path) -> None:
+    """The models that the default recipe names, on one backbone: bright is a scratch, and not as usual as dark."""
+    write_model(folder, "steel", classes=("healthy", "scratches"), width=3)
+    write_model(folder, "texture", kind="anomaly", bias=-60.0, width=3)
+
+
 def write_model(
     folder: Path,
     name: str = "steel",

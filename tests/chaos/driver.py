@@ -19,7 +19,7 @@ from chaos.plan import make_plan
 from chaos.plant import Plant
 from chaos.strips import RECIPE
 from stripwatch.errors import StripwatchError
-from tiny_models import write_model
+from tiny_models import write_pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,7 @@ def bench(cache: Path) -> Iterator[Bench]:
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         # A verdict on an unknown recipe says where it was looked for: that must be the same place each time.
         models, recipes = Path(folder) / "models", cache / "recipes"
-        write_model(models, "steel", classes=("healthy", "scratches"), width=3)
-        write_model(models, "texture", kind="anomaly", bias=-60.0, width=3)
+        write_pair(models)
         recipes.mkdir(parents=True, exist_ok=True)
         (recipes / "chaos.yaml").write_text(RECIPE, encoding="utf-8")
         yield Bench(models, recipes, golden_verdicts(models, recipes, cache), cache / "kept")

@@ -12,7 +12,7 @@ import pytest
 from e2e_parts import SERIES, Start, recording_of
 from stripwatch.local import Pipeline
 from stripwatch.local.feeds import folder_settings, simulator_settings
-from tiny_models import write_model
+from tiny_models import write_pair
 
 DARK, BRIGHT = 60, 190
 
@@ -21,8 +21,7 @@ DARK, BRIGHT = 60, 190
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The models that the default recipe names, on one backbone: bright is a scratch, and not as usual as dark."""
     folder = tmp_path_factory.mktemp("models")
-    write_model(folder, "steel", classes=("healthy", "scratches"), width=3)
-    write_model(folder, "texture", kind="anomaly", bias=-60.0, width=3)
+    write_pair(folder)
     return folder
 
 

@@ -70,7 +70,11 @@ def verdict(lost: list[dict[str, Any]] | None = None, **changes: Any) -> dict[st
     for one in losses:
         counts["neverSeen" if one["reason"] == "never-seen" else one["reason"]] += one["last"] - one["first"] + 1
     camera = {
-        **{"camera": "top-1", "expected": FRAMES, "judged": FRAMES - missing, "lost": losses, "ended": True},
+        "camera": "top-1",
+        "expected": FRAMES,
+        "judged": FRAMES - missing,
+        "lost": losses,
+        "ended": True,
         **counts,
     }
     data = {"partId": "short", "jobId": "r1", "disposition": "review", "defects": [], "cameras": [camera], **changes}

@@ -24,7 +24,7 @@ from stripwatch.rpc.v1 import verdict_pb2 as pb
 from stripwatch.rpc.v1 import verdict_pb2_grpc
 from stripwatch.simulate.series import StripSeries
 from stripwatch.stream import connect
-from tiny_models import write_model
+from tiny_models import write_pair
 
 LIVE = StripSeries(3_000_000, 500.0, 400.0, 0.5, defects=(0,))
 
@@ -53,8 +53,7 @@ def beat_all(line: LineStream) -> None:
 
 
 def test_a_heartbeat_says_that_the_worker_is_dead_that_it_is_back_and_that_the_line_is_held(tmp_path: Path) -> None:
-    write_model(tmp_path / "models", "steel", classes=("healthy", "scratches"), width=3)
-    write_model(tmp_path / "models", "texture", kind="anomaly", bias=-60.0, width=3)
+    write_pair(tmp_path / "models")
     with Pipeline(tmp_path / "redis", env={"STRIPWATCH_MODELS": str(tmp_path / "models")}) as pipeline:
         stub = verdict_pb2_grpc.VerdictsStub(grpc.insecure_channel(pipeline.verdicts_address))
         nothing_fed = stub.Status(pb.StatusRequest(line="line1"), timeout=10).status

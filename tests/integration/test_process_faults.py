@@ -32,7 +32,7 @@ from stripwatch.local.feeds import simulator_settings
 from stripwatch.ports import LineStream
 from stripwatch.rpc.codec.verdicts import decode_verdict
 from stripwatch.simulate.series import StripSeries
-from tiny_models import write_model
+from tiny_models import write_pair
 
 FRAMES = "sw:{line1}:frames"
 TILES_A_FRAME = 3
@@ -53,8 +53,7 @@ def raw(line: LineStream, tmp_path: Path) -> redis.Redis:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    write_model(folder, "steel", classes=("healthy", "scratches"), width=3)
-    write_model(folder, "texture", kind="anomaly", bias=-60.0, width=3)
+    write_pair(folder)
     return folder
 
 

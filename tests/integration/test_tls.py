@@ -44,7 +44,7 @@ from stripwatch.rpc.v1 import verdict_pb2, verdict_pb2_grpc
 from stripwatch.runtime import fresh
 from stripwatch.runtime.tls import TlsFiles
 from stripwatch.simulate.series import StripSeries
-from tiny_models import grey_tiles, write_model
+from tiny_models import grey_tiles, write_pair
 
 SPEC = ModelSpec(
     ModelRef("steel", "1"), ModelKind.CLASSIFIER, InputSpec(16, 1, "uint8"), ("healthy", "scratches"), "0" * 64, "e/1"
@@ -330,8 +330,7 @@ def test_a_strip_goes_through_the_whole_pipeline_with_a_certificate_at_every_ste
 ) -> None:
     for name, value in settings(write(tmp_path / "all", ca)).items():
         monkeypatch.setenv(name, value)
-    write_model(tmp_path, "steel", classes=("healthy", "scratches"), width=3)
-    write_model(tmp_path, "texture", kind="anomaly", bias=-60.0, width=3)
+    write_pair(tmp_path)
     series = StripSeries(3_000_000, 400.0, 400.0, 0.5, defects=(0,))
     with Pipeline(tmp_path / "redis", classifiers=2, env={"STRIPWATCH_MODELS": str(tmp_path)}) as pipeline:
         pipeline.finish(pipeline.feed(simulator_settings(series, 1, "first")), 60)

@@ -17,6 +17,14 @@ log = logging.getLogger(__name__)
 OURS = "/stripwatch."
 
 
+def codecs(handler: Any) -> dict[str, Any]:
+    """How a handler's messages are read and written, for one that takes its place."""
+    return {
+        "request_deserializer": handler.request_deserializer,
+        "response_serializer": handler.response_serializer,
+    }
+
+
 class Calls(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stub only
     """Wraps unary and server-streaming methods of stripwatch's services; health and reflection stay as they are."""
 
@@ -35,14 +43,10 @@ class Calls(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its
         handler = continuation(handler_call_details)
         if handler is None or not handler_call_details.method.startswith(OURS):
             return handler
-        codecs = {
-            "request_deserializer": handler.request_deserializer,
-            "response_serializer": handler.response_serializer,
-        }
         if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(self._one(handler.unary_unary), **codecs)
+            return grpc.unary_unary_rpc_method_handler(self._one(handler.unary_unary), **codecs(handler))
         if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(_many(handler.unary_stream), **codecs)
+            return grpc.unary_stream_rpc_method_handler(_many(handler.unary_stream), **codecs(handler))
         return handler
 
     def _one(self, inner: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[[Any, grpc.ServicerContext], Any]:

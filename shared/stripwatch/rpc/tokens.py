@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import grpc
 
 from stripwatch.errors import SettingsInvalid, Unauthenticated
-from stripwatch.rpc.calls import OURS
+from stripwatch.rpc.calls import OURS, codecs
 from stripwatch.runtime.fresh import Fresh
 
 Tokens = Callable[[], Mapping[str, bytes]]
@@ -67,14 +67,10 @@ class Bearer(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in it
         if handler is None or not handler_call_details.method.startswith(OURS):
             return handler
         shown = _token(handler_call_details.invocation_metadata)
-        codecs = {
-            "request_deserializer": handler.request_deserializer,
-            "response_serializer": handler.response_serializer,
-        }
         if not self._known(shown):  # nothing of such a request is parsed
             return _refusal(handler)
         if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(self._watched(handler.unary_stream, shown), **codecs)
+            return grpc.unary_stream_rpc_method_handler(self._watched(handler.unary_stream, shown), **codecs(handler))
         return handler
 
     def _watched(self, inner: Callable[..., Iterator[Any]], shown: bytes) -> Callable[..., Iterator[Any]]:
