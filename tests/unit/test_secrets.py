@@ -113,7 +113,7 @@ def said(service: str, **settings: str) -> tuple[int, str]:
     with process.stdout as output:
         for line in output:
             lines.append(line)
-            if "does not answer" in line and not stopped:
+            if "trying again" in line and not stopped:  # one that gives up ends by itself
                 process.send_signal(signal.SIGTERM)
                 stopped = True
     watchdog.cancel()
