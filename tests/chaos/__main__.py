@@ -96,8 +96,9 @@ def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
     )
     recovery = sorted(one["recovery_s"] for one in results)
     return {
+        "command": "make chaos",
         "runs": len(results),
-        "by_redis": dict(Counter(one["redis_version"] + " " + one["redis"] for one in results)),
+        "by_redis": dict(Counter(_server(one) for one in results)),
         "commits": sorted({one["commit"] for one in results}),
         "strips": sum(one["runs"] for one in results),
         **{name: sum(one[name] for one in results) for name in counted},
@@ -113,6 +114,12 @@ def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
         "wall_s": round(sum(one["wall_s"] for one in results), 1),
         "violated": violated,
     }
+
+
+def _server(result: dict[str, Any]) -> str:
+    """Which Redis, in words."""
+    kind = "" if result["redis"].isdecimal() else f" ({result['redis']})"
+    return f"Redis {result['redis_version']}{kind}"
 
 
 def _results(out: Path) -> list[dict[str, Any]]:
