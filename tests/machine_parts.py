@@ -55,7 +55,7 @@ class RunModel:
     ends: dict[str, bytes] = field(default_factory=dict)
     strays: set[str] = field(default_factory=set)
     alarms: set[str] = field(default_factory=set)
-    tries: int = 0
+    tries: tuple[int, int] = (-1, 0)
     closed: bool = False
     late: int = 0
 

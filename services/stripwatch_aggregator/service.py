@@ -33,7 +33,7 @@ BEAT_TTL_MS = 10_000
 RUNS_AT_ONCE = 16
 LOOK_AGAIN_MS = 1_000
 MOST_ATTEMPTS = 5
-"""A run that was tried more often without a verdict is decided by its frames' account alone."""
+"""A run that was tried more often, as it stands, without a verdict is decided by its frames' account alone."""
 MOST_DELIVERIES = 5
 """A result that was handed out more often without being recorded ended those who had it."""
 REASON_CHARS = 200
@@ -69,6 +69,7 @@ class Aggregate:
                 line.results.leave(self._who)
             except (Unavailable, Overloaded) as error:
                 log.warning("line %s: %s; trying again", self.line, error)
+                self._beat_at = 0.0  # the next Redis may be another, which never heard of us
                 self._lifecycle.sleep(next(waits))
 
     def step(self, line: LineStream, memo: Memo) -> None:
@@ -180,7 +181,7 @@ class Aggregate:
         if not is_over(state, ledger):
             line.runs.postpone(run, state.revision, _look_again_ms(state))
             return False
-        if line.runs.attempt(run) > MOST_ATTEMPTS:
+        if line.runs.attempt(run, state.revision) > MOST_ATTEMPTS:
             log.error("%s: could not be decided %d times, its defects are left out", run, MOST_ATTEMPTS)
             state = without_defects(state)
         verdict = decide(state, ledger, time.time_ns())

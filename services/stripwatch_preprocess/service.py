@@ -65,6 +65,7 @@ class Preprocess:
                 if not away:
                     log.warning("the stream is away, trying again: %s", error)
                 away = True
+                self._beat_at = 0.0  # the next Redis may be another, which never heard of us
                 self.lifecycle.sleep(next(waits))
                 continue
             if away:

@@ -178,7 +178,7 @@ def work_through(line: LineStream) -> None:
     line.runs.record([Record(results[1].id, RUN, "top", 0, 1, 1)])
     line.runs.record_end(results[2].id, RUN, "top", b"end", 2, 0)
     line.runs.due(1)
-    line.runs.attempt(RUN)
+    line.runs.attempt(RUN, 1)
     line.runs.alarm("hole", Event("a", RUN, b"{}", b""))
     state = line.runs.state(RUN)
     assert state is not None

@@ -151,7 +151,7 @@ def test_the_aggregator_keeps_account_and_closes(lines: Callable[[str], LineStre
     state = line.runs.state(RUN)
     assert state is not None
     line.runs.postpone(RUN, state.revision, 1)
-    assert line.runs.attempt(RUN) == 1
+    assert line.runs.attempt(RUN, state.revision) == 1
     assert line.runs.alarm("hole", Event("a1", RUN, b"{}", b""))
     assert line.runs.close(RUN, state.revision, Event("v1", RUN, b"{}", b""))
     assert [one.event.event_id for one in line.verdicts.since("", 10, 10)] == ["v1"]

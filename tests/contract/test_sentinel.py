@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +12,7 @@ import pytest
 from redis_servers import Server, Watched, binaries, cluster_nodes, free_port, running, wait_for, watched
 
 from stripwatch.domain.frame import RunId
-from stripwatch.errors import BadInput, CursorLost, StreamUnavailable
+from stripwatch.errors import BadInput, CursorLost, StreamUnavailable, StripwatchError
 from stripwatch.ports import Event, Kind, LineStream, Outgoing
 from stripwatch.stream import connect
 
@@ -159,6 +160,29 @@ def test_a_primary_turned_replica_is_unavailable_and_the_sentinels_are_asked_aga
     plant.primary.client().replicaof("no", "one")
     insist(lambda: line.source.publish([Outgoing(Kind.FRAME, RUN, b"h", b"p")]))
     assert not before & connections(plant.primary)
+
+
+def test_a_blocking_read_that_ends_because_its_server_turned_replica_is_unavailable(
+    binary: str, tmp_path: Path
+) -> None:
+    """It ended a worker: Redis says UNBLOCKED, which was no word of ours (chaos seed 303, cluster)."""
+    with running(binary, tmp_path) as server:
+        line = connect(f"redis://127.0.0.1:{server.port}", timeout_s=10.0).line("line1")
+        failed: list[Exception] = []
+
+        def read() -> None:
+            try:
+                line.frames.read("w", 1, 8_000)
+            except StripwatchError as error:
+                failed.append(error)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        admin = server.client()
+        wait_for(lambda: int(admin.info("clients")["blocked_clients"]) == 1, "a blocked reader")
+        admin.replicaof("127.0.0.1", free_port())
+        reader.join(20)
+        assert [type(error) for error in failed] == [StreamUnavailable]
 
 
 def connections(server: Server) -> set[str]:

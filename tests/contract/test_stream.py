@@ -477,12 +477,32 @@ def test_reasons_of_failed_frames_are_bounded_and_the_frames_are_not(line: LineS
     assert (found.cameras["top"].failed, found.failures) == (b"\xa0", {("top", 0): "too dark"})
 
 
-def test_attempts_at_an_open_run_are_counted_and_change_nothing_else(line: LineStream) -> None:
+def test_attempts_at_an_open_run_are_counted_while_it_stays_as_it_is(line: LineStream) -> None:
     run = start(line)
     revision = state(line, run).revision
-    assert [line.runs.attempt(run), line.runs.attempt(run)] == [1, 2]
+    assert [line.runs.attempt(run, revision), line.runs.attempt(run, revision)] == [1, 2]
+    assert state(line, run).revision == revision
+    outcomes(line, run, [0])
+    revision = state(line, run).revision
+    assert line.runs.attempt(run, revision) == 1  # news of the run: who decided it then did not end over it
     assert line.runs.close(run, revision, Event("v", run, b"{}", b""))
-    assert line.runs.attempt(run) == 0
+    assert line.runs.attempt(run, revision) == 0
+
+
+def test_a_frame_whose_reason_was_not_kept_is_judged_after_all(line: LineStream) -> None:
+    run = start(line)
+    for index in (0, 1):
+        line.source.publish(frames(run, 1, index))
+        [frame] = [entry for entry in line.frames.read("w", 10, 0) if entry.kind is Kind.FRAME]
+        result = judge(line, frame)
+        while result.kind is not Kind.RESULT:
+            [result] = line.results.read("aggregator", 1, 0)
+        line.runs.record([Record(result.id, run, "top", index, 0, 0, b"", "too dark")], Keeping(reason_bytes=8))
+    assert outcomes(line, run, [1, 0]) == [Recorded.NEW, Recorded.NEW]
+    found = state(line, run)
+    assert found.cameras["top"].judged == b"\xc0"
+    assert not any(found.cameras["top"].failed)
+    assert found.failures == {}
 
 
 def test_verdicts_are_kept_up_to_their_bytes_and_the_newest_always(line: LineStream) -> None:

@@ -311,7 +311,8 @@ class StreamMachine(RuleBasedStateMachine):
     def pin(self, nth: int, pins: bytes) -> None:
         run = sorted(self.runs, key=str)[nth % len(self.runs)]
         known = self.runs[run]
-        known.pins = known.pins or pins
+        if not known.closed:
+            known.pins = known.pins or pins
         assert self.pair.do(lambda side: side.line.work.pin(run, pins)) == known.pins
 
     @rule(of=st.one_of(RUNS, st.just(GHOST)))
@@ -466,13 +467,17 @@ class StreamMachine(RuleBasedStateMachine):
             "failures": dict(state.failures),
         }
 
-    @rule(of=st.one_of(RUNS, st.just(GHOST)))
-    def attempt(self, of: tuple[str, str]) -> None:
+    @rule(of=st.one_of(RUNS, st.just(GHOST)), nth=NTH)
+    def attempt(self, of: tuple[str, str], nth: int) -> None:
         run = self.run_id(of)
+        revisions = self.seen.get(run, [0])
+        revision = revisions[nth % len(revisions)]
         known = self.open_run(run)
         if known:
-            known.tries += 1
-        assert self.pair.do(lambda side: side.line.runs.attempt(run)) == (known.tries if known else 0)
+            before, count = known.tries
+            known.tries = (revision, count + 1 if before == revision else 1)
+        told = self.pair.do(lambda side: side.line.runs.attempt(run, revision))
+        assert told == (known.tries[1] if known else 0)
 
     @rule(of=RUNS, delay_ms=st.sampled_from([0, LONG_MS]), nth=NTH)
     def postpone(self, of: tuple[str, str], delay_ms: int, nth: int) -> None:

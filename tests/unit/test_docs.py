@@ -16,8 +16,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "mo
 KINDS = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
 
 
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate_settings", ROOT / "docs" / "generate_settings.py")
+def generator(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -25,8 +25,9 @@ def generator() -> ModuleType:
     return module
 
 
-def test_the_page_of_settings_is_what_the_settings_classes_say() -> None:
-    module = generator()
+@pytest.mark.parametrize("name", ["generate_settings", "generate_figures"])
+def test_pages_made_from_settings_and_results_are_what_those_say(name: str) -> None:
+    module = generator(name)
     assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run make docs"
 
 

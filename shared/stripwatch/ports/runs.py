@@ -128,8 +128,11 @@ class Runs(Protocol):
     def state(self, run: RunId) -> RunState | None:
         """The run as it is now; None if it is closed or unknown."""
 
-    def attempt(self, run: RunId) -> int:
-        """Counts that somebody is about to decide an open run, who may end over it; how often that was so by now."""
+    def attempt(self, run: RunId, revision: int) -> int:
+        """Counts that somebody is about to decide an open run as it stands; how often that was so by now.
+
+        Who ends over it leaves the run as it was, so the count goes on; news of the run begin it anew. 0: not open.
+        """
 
     def close(self, run: RunId, revision: int, verdict: Event, keeping: Keeping = KEEPING) -> bool:
         """Publishes the verdict and forgets the run but for a tombstone, in one atomic step.

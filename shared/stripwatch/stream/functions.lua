@@ -65,6 +65,14 @@ local function note_stray(run, camera)
   redis.call('HINCRBY', run, 'rev', 1)
 end
 
+local function let_go(run, order, what, frame)
+  local size = redis.call('HSTRLEN', run, what .. ':' .. frame)
+  if size == 0 then return end  -- and Redis takes no -0
+  redis.call('ZREM', order, frame)
+  redis.call('HDEL', run, what .. ':' .. frame)
+  redis.call('HINCRBY', run, 'held:' .. what, -size)
+end
+
 -- Of what is remarkable the frames nearest to the head are kept, up to `most` bytes. Once one was dropped none behind
 -- it is taken any more, so that what is kept is the same whatever the order they come in.
 local function keep_nearest(run, order, what, index, frame, value, most)
@@ -76,11 +84,10 @@ local function keep_nearest(run, order, what, index, frame, value, most)
   redis.call('ZADD', order, index, frame)
   redis.call('PEXPIRE', order, 2592000000)
   redis.call('HSET', run, what .. ':' .. frame, value)
-  local held = redis.call('HINCRBY', run, 'held:' .. what, #value)
-  while held > most do
-    local last = redis.call('ZPOPMAX', order)
-    held = redis.call('HINCRBY', run, 'held:' .. what, -redis.call('HSTRLEN', run, what .. ':' .. last[1]))
-    redis.call('HDEL', run, what .. ':' .. last[1])
+  redis.call('HINCRBY', run, 'held:' .. what, #value)
+  while tonumber(redis.call('HGET', run, 'held:' .. what)) > most do
+    local last = redis.call('ZRANGE', order, -1, -1, 'WITHSCORES')
+    let_go(run, order, what, last[1])
     redis.call('HSET', run, 'cut:' .. what, last[2] .. ' ' .. last[1])
     redis.call('HINCRBY', run, 'beyond:' .. what, 1)
   end
@@ -231,9 +238,7 @@ local function record(keys, args)
       if redis.call('GETBIT', keys[5], index) == 1 then
         redis.call('SETBIT', keys[5], index, 0)
         redis.call('HINCRBY', run, 'failed:' .. camera, -1)
-        redis.call('HINCRBY', run, 'held:fail', -redis.call('HSTRLEN', run, 'fail:' .. frame))
-        redis.call('HDEL', run, 'fail:' .. frame)
-        redis.call('ZREM', keys[7], frame)
+        let_go(run, keys[7], 'fail', frame)
       end
     end
   else
@@ -295,10 +300,13 @@ local function postpone(keys, args)
   return redis.call('ZADD', keys[2], 'XX', now_ms() + tonumber(args[3]), args[1])
 end
 
--- keys: run; how often an open run was about to be decided, this time included; 0 for one that is not open
+-- keys: run; args: rev; how often an open run was about to be decided as it stands, this time included; 0: not open
 local function attempt(keys, args)
   if redis.call('HEXISTS', keys[1], 'start') == 0 then return 0 end
-  return redis.call('HINCRBY', keys[1], 'tries', 1)
+  local rev, count = string.match(redis.call('HGET', keys[1], 'tries') or '', '^(%d+) (%d+)$')
+  count = rev == args[1] and tonumber(count) + 1 or 1
+  redis.call('HSET', keys[1], 'tries', args[1] .. ' ' .. count)
+  return count
 end
 
 -- One made before they were summed up may take more off the sum than it holds.

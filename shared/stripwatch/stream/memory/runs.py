@@ -128,13 +128,14 @@ class MemoryRuns:
                 strays=tuple(sorted(known.strays)),
             )
 
-    def attempt(self, run: RunId) -> int:
+    def attempt(self, run: RunId, revision: int) -> int:
         with self._memory.lock:
             known = self._memory.runs.get(run)
             if known is None or known.closed:
                 return 0
-            known.tries += 1
-            return known.tries
+            before, count = known.tries
+            known.tries = (revision, count + 1 if before == revision else 1)
+            return known.tries[1]
 
     def close(self, run: RunId, revision: int, verdict: Event, keeping: Keeping = KEEPING) -> bool:
         with self._memory.lock:

@@ -68,7 +68,8 @@ class RunRecord:
     last_ms: int = 0
     closed: str = ""
     late: int = 0
-    tries: int = 0
+    tries: tuple[int, int] = (-1, 0)
+    """A revision, and how often somebody was about to decide the run at it."""
     flagged: Kept = field(default_factory=Kept)
     reasons: Kept = field(default_factory=Kept)
     strays: set[str] = field(default_factory=set)

@@ -17,7 +17,10 @@ from redis.sentinel import MasterNotFoundError
 
 from stripwatch.errors import Conflict, StreamFull, StreamRefused, StreamUnavailable, StripwatchError
 
-_NOT_READY = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY ", "MISCONF", "NOREPLICAS")
+_NOT_READY = (
+    *("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY ", "MISCONF", "NOREPLICAS"),
+    "UNBLOCKED",  # a blocking read on a primary that turned replica
+)
 _REFUSALS = ("NOPERM", "NOAUTH", "WRONGPASS")
 
 
@@ -45,7 +48,7 @@ def _is_refusal(error: BaseException | None) -> bool:
 
 def is_deposed(error: Exception) -> bool:
     """A primary no more, or one that its replicas have left."""
-    return isinstance(error, ReadOnlyError) or str(error).startswith("NOREPLICAS")
+    return isinstance(error, ReadOnlyError) or str(error).startswith(("NOREPLICAS", "UNBLOCKED"))
 
 
 def _away(error: Exception, text: str) -> str:

@@ -171,8 +171,8 @@ class RedisRuns:
             if int(cursor) == 0:
                 return found
 
-    def attempt(self, run: RunId) -> int:
-        return int(self._client.call("attempt", [self._keys.run(run)], []))
+    def attempt(self, run: RunId, revision: int) -> int:
+        return int(self._client.call("attempt", [self._keys.run(run)], [revision]))
 
     def close(self, run: RunId, revision: int, verdict: Event, keeping: Keeping = KEEPING) -> bool:
         keys = self._keys
