@@ -189,9 +189,12 @@ class Course:
             )
 
     def _check_ingest(self, books: ledger.Books) -> None:
-        """It is done, was ended by us, or came too late for a run that its deadline had closed."""
+        """It is done, was ended by us, came too late for a run that its deadline had closed, or said what Redis would
+        not take of a run within its deadline: the verdict says what is missing.
+        """
         ingest = self.plant.supervisor.children["ingest"]
-        fine = ingest.code in (0, -signal.SIGKILL, -signal.SIGTERM) or "verdict already" in ingest.last_words
+        said = any(words in ingest.last_words for words in ("verdict already", "these were not delivered"))
+        fine = ingest.code in (0, -signal.SIGKILL, -signal.SIGTERM) or said
         books.check(fine, f"ingest {ingest.reason}: {ingest.last_words}")
 
     def _record(self, books: ledger.Books) -> dict[str, Any]:
