@@ -37,7 +37,9 @@ def chaos(found: Found) -> str:
         f" {found['accounted']:,} accounted for in a verdict, {found['overdue']:,} came late and were counted so, {found['gone']:,} went with a Redis"
         f" that may lose them, as stated (no append-only file, or a fail-over). {found['verdicts']:,} verdicts, none twice, none missing;"
         f" {found['restarts']:,} processes started again. From the last fault to the last verdict: median {recovery['median']} s, 95 %"
-        f" within {recovery['p95']} s, longest {recovery['longest']} s. **Books that did not balance: {len(found['violated'])}**.\n\n"
+        f" within {recovery['p95']} s, longest {recovery['longest']} s. **Books that do not balance: {len(found['violated'])}**."
+        f" {len(found['mended'])} seeds ({', '.join(found['mended'])}) did not at first; what they found, in the product or in the books' own rules, is"
+        " mended, and they were run again.\n\n"
         + _columns(["fault", "times"], faults, 3)
         + "\n"
         + _made(found)

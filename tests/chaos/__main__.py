@@ -74,9 +74,14 @@ def _tell(result: dict[str, Any]) -> None:
 
 
 def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Totals over all runs whose books could be read, and what is wrong with any."""
-    violated = [f"{one['redis']}:{one['seed']}" for one in results if one["violations"]]
-    results = [one for one in results if "faults" in one]
+    """Totals over all runs whose books could be read, and what is wrong with any.
+
+    Of a seed that was run again the last run counts; `mended` are those that did not balance before.
+    """
+    last = {(one["redis"], one["seed"]): one for one in results}
+    mended = [_name(one) for one in results if one["violations"] and not last[one["redis"], one["seed"]]["violations"]]
+    violated = [_name(one) for one in last.values() if one["violations"]]
+    results = [one for one in last.values() if "faults" in one]
     faults: Counter[str] = Counter()
     for one in results:
         faults.update(one["faults"])
@@ -113,7 +118,12 @@ def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
         else {},
         "wall_s": round(sum(one["wall_s"] for one in results), 1),
         "violated": violated,
+        "mended": sorted(set(mended)),
     }
+
+
+def _name(result: dict[str, Any]) -> str:
+    return f"{result['redis']}:{result['seed']}"
 
 
 def _server(result: dict[str, Any]) -> str:
