@@ -29,8 +29,9 @@ setup: $(VENV)/.dev ## Virtual environment with everything for development
 demo: $(VENV)/.demo ## Three simulated strips through the whole pipeline; FRAMES=folder takes your own images
 	$(BIN)/stripwatch demo $(if $(FRAMES),--frames '$(FRAMES)')
 
+# Two at a time: the tests of processes mostly wait. A file's tests stay together, as they share servers.
 test: $(VENV)/.dev ## All tests, the pipeline over real processes included; TESTS=path for some
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest -n 2 --dist loadfile $(TESTS)
 
 lint: $(VENV)/.dev ## Style, Dockerfiles and YAML
 	$(BIN)/ruff check $(SOURCES)
