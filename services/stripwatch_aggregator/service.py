@@ -8,21 +8,21 @@ from dataclasses import replace
 
 from stripwatch.domain.frame import RunId
 from stripwatch.domain.result import FrameResult, Outcome
-from stripwatch.domain.verdict import StripVerdict
 from stripwatch.errors import BadInput, Overloaded, StripwatchError, Unavailable
 from stripwatch.ports import Entry, Kind, LineStream, Record, Recorded, RunState, Stream
 from stripwatch.rpc.codec.frames import decode_end
-from stripwatch.rpc.codec.results import decode_result
 from stripwatch.runtime.deadline import backoff
 from stripwatch.runtime.lifecycle import Lifecycle
-from stripwatch_aggregator.account import Ledger, account, shed_frames
+from stripwatch_aggregator.account import account, shed_frames
 from stripwatch_aggregator.alarms import alarms_of
 from stripwatch_aggregator.clock import ServerClock
 from stripwatch_aggregator.decide import decide
 from stripwatch_aggregator.event import alarm_event, alarm_key, verdict_event
-from stripwatch_aggregator.keep import what_to_keep
 from stripwatch_aggregator.memo import Memo
+from stripwatch_aggregator.outcome import record_of, result_of
+from stripwatch_aggregator.over import is_over, without_defects
 from stripwatch_aggregator.settings import AggregatorSettings
+from stripwatch_aggregator.summary import summary
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,6 @@ MOST_ATTEMPTS = 5
 """A run that was tried more often, as it stands, without a verdict is decided by its frames' account alone."""
 MOST_DELIVERIES = 5
 """A result that was handed out more often without being recorded ended those who had it."""
-REASON_CHARS = 200
 
 
 class Aggregate:
@@ -107,13 +106,13 @@ class Aggregate:
         for entry in entries:
             if entry.kind is Kind.RESULT:
                 try:
-                    result = _result(entry)
+                    result = result_of(entry)
                 except BadInput as error:
                     line.runs.discard(entry.id, str(error))
                     continue
                 # Before the result is acked: an alarm raised twice is one alarm, one never raised would be lost.
                 self.alarm(line, memo, result)
-                records.append(_record(entry, result, memo))
+                records.append(record_of(entry, result, memo.of(entry.run).rules))
             elif entry.kind is Kind.END:
                 ends.append(entry)
             elif entry.kind is not Kind.START:
@@ -191,53 +190,8 @@ class Aggregate:
         return True
 
 
-def is_over(state: RunState, ledger: Ledger) -> bool:
-    """Whether the run can be decided: complete, or past its deadline with nothing of it under way.
-
-    The deadline is for live runs, and for those of which every camera has ended: what is missing then was lost.
-    """
-    expired = state.idle_ms >= state.deadline_ms and not state.busy
-    return ledger.complete or (expired and (state.live or ledger.ended))
-
-
-def without_defects(state: RunState) -> RunState:
-    """The run with none of its flagged frames: what they hold has ended, or failed, whoever looked at it."""
-    return replace(state, flagged=(), beyond=state.beyond + len(state.flagged))
-
-
-def summary(verdict: StripVerdict) -> str:
-    """The verdict in one line for a terminal."""
-    frames = sum(account.expected for account in verdict.cameras)
-    lost = frames - sum(account.judged for account in verdict.cameras)
-    found = f"{len(verdict.defects)} defect{'' if len(verdict.defects) == 1 else 's'}"
-    parts = [f"{frames} frames", *([f"{lost} lost"] if lost else []), f"coverage {verdict.coverage / 100:.2f} %", found]
-    why = f" ({verdict.reasons[0]})" if verdict.reasons else ""
-    return f"{verdict.run}: {verdict.disposition.value.upper()}{why}: {', '.join(parts)}"
-
-
 def _look_again_ms(state: RunState) -> int:
     """When a run that is not over may be: its deadline, or soon if something of it is under way."""
     if state.idle_ms >= state.deadline_ms:
         return LOOK_AGAIN_MS
     return max(1, state.deadline_ms - state.idle_ms)
-
-
-def _result(entry: Entry) -> FrameResult:
-    result = decode_result(entry.body)
-    if result.header.run != entry.run:
-        raise BadInput(f"result: expected one of run {entry.run}, got one of {result.header.run}")
-    return result
-
-
-def _record(entry: Entry, result: FrameResult, memo: Memo) -> Record:
-    judged = result.outcome is Outcome.JUDGED
-    return Record(
-        id=entry.id,
-        run=entry.run,
-        camera=result.header.camera,
-        index=result.header.index,
-        inspected_mm2=result.inspected_mm2 if judged else 0,
-        strip_mm2=result.strip_mm2 if judged else 0,
-        flagged=what_to_keep(result, memo.of(entry.run).rules) if judged else b"",
-        failure="" if judged else result.reason[:REASON_CHARS] or "no reason was given",
-    )

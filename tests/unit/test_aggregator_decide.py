@@ -38,7 +38,7 @@ from stripwatch_aggregator.account import account, shed_frames
 from stripwatch_aggregator.decide import decide
 from stripwatch_aggregator.event import verdict_event
 from stripwatch_aggregator.keep import what_to_keep
-from stripwatch_aggregator.service import is_over
+from stripwatch_aggregator.over import is_over
 
 LENIENT = RECIPE + "min_coverage: 0.5\n"
 
