@@ -17,7 +17,7 @@ from stripwatch.rpc.codec.verdicts import decode_verdict
 from stripwatch.runtime.lifecycle import Lifecycle
 from stripwatch.stream.memory import MemoryStream, runs
 from stripwatch.stream.memory.line import MemoryLine
-from stripwatch_aggregator import service
+from stripwatch_aggregator import outcome, service
 from stripwatch_aggregator.memo import Memo
 from stripwatch_aggregator.service import Aggregate
 from stripwatch_aggregator.settings import AggregatorSettings
@@ -71,7 +71,7 @@ def test_why_a_frame_failed_stands_in_the_verdict(plant: SimpleNamespace) -> Non
     send(plant.line, result(0), failed(1, "not a PNG"), failed(2, ""), failed(3, "x" * 1_000), frames=4)
     plant.step()
     (camera,) = decode_verdict(plant.line.verdicts.of(RUN).event.body).cameras
-    reasons = ("not a PNG", "no reason was given", "x" * service.REASON_CHARS)
+    reasons = ("not a PNG", "no reason was given", "x" * outcome.REASON_CHARS)
     assert camera.lost == tuple(
         Loss(IndexRange(at, at), LossReason.FAILED, why) for at, why in enumerate(reasons, start=1)
     )
