@@ -123,6 +123,19 @@ def test_functions_that_were_flushed_are_put_back(line: LineStream, raw: redis.R
     assert len(line.frames.read("w", 10, 0)) == 2
 
 
+def test_functions_that_are_lost_again_at_once_mean_that_redis_is_not_ready(
+    line: LineStream, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended a source: flushed again between putting them back and the call (chaos seed 508)."""
+    begin(line)
+    raw.execute_command("FUNCTION FLUSH")
+    with monkeypatch.context() as patch:
+        patch.setattr("stripwatch.stream.redis.client.Client.load_functions", lambda *_: None)
+        with pytest.raises(StreamUnavailable, match="functions"):
+            line.frames.backlog()
+    assert line.frames.backlog().waiting == 2
+
+
 def test_groups_that_were_lost_are_made_again_and_miss_nothing(line: LineStream, raw: redis.Redis) -> None:
     begin(line)
     raw.xgroup_destroy("sw:{line1}:frames", "preprocess")

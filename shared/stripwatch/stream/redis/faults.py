@@ -59,6 +59,8 @@ def _away(error: Exception, text: str) -> str:
         return f"does not answer: {text}"
     if isinstance(error, InvalidResponse):  # the connection is closed; the next one may reach a Redis again
         return f"does not speak its protocol: {text}"
+    if "Function not found" in text:  # they were put back, and are gone again: the next call puts them back again
+        return f"loses our functions: {text}"
     if isinstance(error, ReadOnlyError) or text.startswith(_NOT_READY):
         return f"is not ready: {text}"
     return ""
