@@ -9,6 +9,17 @@
 -- per camera C: end:C, frames:C, shed:C, judged:C, failed:C, inspected:C, strip:C, flag:C:INDEX, fail:C:INDEX; alarm:KEY;
 -- of what is kept up to a bound (flag, fail): held:WHAT, cut:WHAT, beyond:WHAT
 
+-- 30 days: what a run holds beside its hash goes with it, or after this where nobody closes it.
+local UNCLOSED_MS = 2592000000
+local MOST_STRAYS = 64
+
+-- What Redis answers as name, value, name, value, ... by name.
+local function by_name(parts)
+  local found = {}
+  for i = 1, #parts, 2 do found[parts[i]] = parts[i + 1] end
+  return found
+end
+
 local function now_ms()
   local time = redis.call('TIME')
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -48,21 +59,19 @@ local function is_ended(run)
   return true
 end
 
-local function is_declared(cameras, name)
-  return string.find(',' .. cameras .. ',', ',' .. name .. ',', 1, true) ~= nil
-end
-
--- Remembers that an undeclared camera sent something: the first 64 by name, so that the order does not matter.
-local function note_stray(run, camera)
+-- Whether the run did not declare the camera. If so it is remembered, the first 64 by name: the order does not matter.
+local function is_stray(run, cameras, camera)
+  if string.find(',' .. cameras .. ',', ',' .. camera .. ',', 1, true) then return false end
   local names = {camera}
   for name in string.gmatch(redis.call('HGET', run, 'strays') or '', '[^,]+') do
-    if name == camera then return end
+    if name == camera then return true end
     names[#names + 1] = name
   end
   table.sort(names)
-  names[65] = nil
+  names[MOST_STRAYS + 1] = nil
   redis.call('HSET', run, 'strays', table.concat(names, ','))
   redis.call('HINCRBY', run, 'rev', 1)
+  return true
 end
 
 local function let_go(run, order, what, frame)
@@ -82,7 +91,7 @@ local function keep_nearest(run, order, what, index, frame, value, most)
     return
   end
   redis.call('ZADD', order, index, frame)
-  redis.call('PEXPIRE', order, 2592000000)
+  redis.call('PEXPIRE', order, UNCLOSED_MS)
   redis.call('HSET', run, what .. ':' .. frame, value)
   redis.call('HINCRBY', run, 'held:' .. what, #value)
   while tonumber(redis.call('HGET', run, 'held:' .. what)) > most do
@@ -221,8 +230,7 @@ local function record(keys, args)
     return 'late'
   end
   if not known[1] then return 'unknown' end
-  if not is_declared(known[3], camera) then
-    note_stray(run, camera)
+  if is_stray(run, known[3], camera) then
     drop(keys[3], args[2], args[3])
     return 'stray'
   end
@@ -230,7 +238,7 @@ local function record(keys, args)
   if args[9] == '' then
     fresh = redis.call('SETBIT', keys[4], index, 1) == 0
     if fresh then
-      redis.call('PEXPIRE', keys[4], 2592000000)  -- 30 days: goes with the run, or after one that nobody closed
+      redis.call('PEXPIRE', keys[4], UNCLOSED_MS)
       redis.call('HINCRBY', run, 'judged:' .. camera, 1)
       redis.call('HINCRBY', run, 'inspected:' .. camera, args[6])
       redis.call('HINCRBY', run, 'strip:' .. camera, args[7])
@@ -244,7 +252,7 @@ local function record(keys, args)
   else
     fresh = redis.call('GETBIT', keys[4], index) == 0 and redis.call('SETBIT', keys[5], index, 1) == 0
     if fresh then
-      redis.call('PEXPIRE', keys[5], 2592000000)
+      redis.call('PEXPIRE', keys[5], UNCLOSED_MS)
       redis.call('HINCRBY', run, 'failed:' .. camera, 1)
       keep_nearest(run, keys[7], 'fail', index, frame, args[9], tonumber(args[11]))
     end
@@ -268,8 +276,7 @@ local function record_end(keys, args)
     return 'late'
   end
   if not known[1] then return 'unknown' end
-  if not is_declared(known[3], camera) then
-    note_stray(run, camera)
+  if is_stray(run, known[3], camera) then
     drop(keys[3], args[2], args[3])
     return 'stray'
   end
@@ -407,8 +414,7 @@ end
 local function sweep(keys, args)
   local gone = 0
   for _, parts in ipairs(redis.call('XINFO', 'CONSUMERS', keys[1], args[1])) do
-    local consumer = {}
-    for i = 1, #parts, 2 do consumer[parts[i]] = parts[i + 1] end
+    local consumer = by_name(parts)
     if consumer.pending == 0 and consumer.idle > tonumber(args[2]) then
       redis.call('XGROUP', 'DELCONSUMER', keys[1], args[1], consumer.name)
       gone = gone + 1
@@ -478,8 +484,7 @@ end
 local function waited(keys, args)
   if redis.call('EXISTS', keys[1]) == 0 then return 0 end
   for _, parts in ipairs(redis.call('XINFO', 'GROUPS', keys[1])) do
-    local group = {}
-    for i = 1, #parts, 2 do group[parts[i]] = parts[i + 1] end
+    local group = by_name(parts)
     if group.name == args[1] then
       local next = redis.call('XRANGE', keys[1], '(' .. group['last-delivered-id'], '+', 'COUNT', 1)[1]
       return next and math.max(0, now_ms() - time_of(next[1])) or 0

@@ -21,6 +21,7 @@ class Kept:
     values: dict[tuple[int, str], bytes] = field(default_factory=dict)
     """By index and field, CAMERA:INDEX as on Redis, so that equals stand in the same order there."""
     beyond: int = 0
+    _held: int = 0
     _cut: tuple[int, str] | None = None
 
     def add(self, index: int, camera: str, value: bytes, most: int) -> None:
@@ -29,13 +30,14 @@ class Kept:
             self.beyond += 1
             return
         self.values[place] = value
-        while sum(map(len, self.values.values())) > most:
+        self._held += len(value)
+        while self._held > most:
             self._cut = max(self.values)
-            del self.values[self._cut]
+            self._held -= len(self.values.pop(self._cut))
             self.beyond += 1
 
     def drop(self, index: int, camera: str) -> None:
-        self.values.pop((index, f"{camera}:{index}"), None)
+        self._held -= len(self.values.pop((index, f"{camera}:{index}"), b""))
 
 
 @dataclass

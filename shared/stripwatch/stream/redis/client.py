@@ -82,6 +82,23 @@ class Client:
         with self.translated():
             return self._redis.execute_command(*command)
 
+    def newest(self, key: str, before: str, count: int, at_once: int) -> list[Any]:
+        """Up to `count` raw entries of a stream before an id ("": all), newest first; in pieces, as each may be big."""
+        found: list[Any] = []
+        end = f"({before}" if before else "+"
+        while len(found) < count:
+            step = min(at_once, count - len(found))
+            some = self.do("XREVRANGE", key, end, "-", "COUNT", step)
+            found += some
+            if len(some) < step:
+                break
+            end = f"({found[-1][0].decode()}"
+        return found
+
+    def blocking(self, block_ms: int) -> list[Part]:
+        """How a read says that it waits, if it does; always for less than we wait for an answer."""
+        return ["BLOCK", min(block_ms, int(self.timeout_s * 800))] if block_ms > 0 else []
+
     def call(self, name: str, keys: Sequence[str], args: Sequence[Part]) -> Any:
         return self.call_all([(name, keys, args)])[0]
 

@@ -11,6 +11,7 @@ from stripwatch.stream.redis.client import Client
 from stripwatch.stream.redis.entries import Unreadable, entry
 
 LETTERS_AT_ONCE = 16
+"""In one read of the server: each may hold a whole frame."""
 
 
 class RedisDead:
@@ -21,16 +22,7 @@ class RedisDead:
         self._keys = keys
 
     def page(self, count: int) -> list[DeadLetter]:
-        letters: list[DeadLetter] = []
-        end = "+"
-        while len(letters) < count:  # in pieces: each may hold a whole frame
-            step = min(LETTERS_AT_ONCE, count - len(letters))
-            found = self._client.do("XREVRANGE", self._keys.dead, end, "-", "COUNT", step)
-            letters += [self._letter(raw) for raw in found]
-            if len(found) < step:
-                break
-            end = f"({letters[-1].id}"
-        return letters
+        return [self._letter(raw) for raw in self._client.newest(self._keys.dead, "", count, LETTERS_AT_ONCE)]
 
     def _letter(self, raw: Any) -> DeadLetter:
         identity, parts = raw[0].decode(), raw[1]

@@ -25,8 +25,7 @@ class RedisEvents:
     def since(self, cursor: str, count: int, block_ms: int) -> list[Published]:
         after = checked(cursor)
         self._check_place(after)
-        block: list[str | int] = ["BLOCK", min(block_ms, int(self._client.timeout_s * 800))] if block_ms > 0 else []
-        step = min(count, EVENTS_AT_ONCE)
+        block, step = self._client.blocking(block_ms), min(count, EVENTS_AT_ONCE)
         answer = self._client.do("XREAD", "COUNT", step, *block, "STREAMS", self._key, after)
         found = [published(self._line, raw) for raw in answer[0][1]] if answer else []
         if found:
@@ -37,16 +36,8 @@ class RedisEvents:
         return self._span()[1]
 
     def page(self, before: str, count: int) -> list[Published]:
-        found: list[Published] = []
-        end = f"({checked(before)}" if before else "+"
-        while len(found) < count:
-            step = min(count - len(found), EVENTS_AT_ONCE)
-            answer = self._client.do("XREVRANGE", self._key, end, "-", "COUNT", step)
-            found += [published(self._line, raw) for raw in answer]
-            if len(answer) < step:
-                break
-            end = f"({found[-1].cursor}"
-        return found
+        found = self._client.newest(self._key, checked(before) if before else "", count, EVENTS_AT_ONCE)
+        return [published(self._line, raw) for raw in found]
 
     def _span(self) -> tuple[str, str]:
         """The newest id ever removed, and the newest id ever given."""

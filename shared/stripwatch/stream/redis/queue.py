@@ -57,7 +57,7 @@ class RedisQueue:
         return any(group["name"] == self._group.encode() for group in groups)
 
     def read(self, consumer: str, count: int, block_ms: int) -> list[Entry]:
-        block: list[str | int] = ["BLOCK", min(block_ms, int(self._client.timeout_s * 800))] if block_ms > 0 else []
+        block = self._client.blocking(block_ms)
         command = ("XREADGROUP", "GROUP", self._group, consumer, "COUNT", count, *block, "STREAMS", self._key, ">")
         answer = self._grouped(lambda: self._client.do(*command), None)
         return self._readable((raw, 1) for raw in answer[0][1]) if answer else []

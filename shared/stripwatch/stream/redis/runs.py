@@ -82,7 +82,7 @@ class RedisRuns:
         found = []
         for name in self._client.call("due", [self._keys.open], [limit]):
             run = self._named(name)
-            if run is None or not self._client.do("HEXISTS", self._keys.run(run), "start"):
+            if run is None:
                 self._take_out(name)
             else:
                 found.append(run)
@@ -95,9 +95,9 @@ class RedisRuns:
             return None
 
     def _take_out(self, name: bytes) -> None:
-        """What is no run of ours is due for ever, and would hide those that are."""
-        log.warning("an open run that is none is taken out", extra={"run": name.decode(errors="replace")})
-        self._client.do("ZREM", self._keys.open, name)
+        """What is no run of ours would be due for ever, and hide those that are."""
+        if self._client.do("ZREM", self._keys.open, name):
+            log.warning("an open run that is none is taken out", extra={"run": name.decode(errors="replace")})
 
     def now_ms(self) -> int:
         return self._client.now_ms(self._keys.open)
@@ -117,7 +117,10 @@ class RedisRuns:
         key = self._keys.run(run)
         wanted = ("start", "pins", "live", "deadline", "cameras", "rev", "last", "closed")
         start, pins, live, deadline, cameras, revision, last, closed = self._client.do("HMGET", key, *wanted)
-        if start is None or closed is not None:
+        if closed is not None:
+            return None
+        if start is None:
+            self._take_out(member(run).encode())
             return None
         if None in (live, deadline, cameras, revision, last):
             raise ValueError("a run without its fields")

@@ -25,7 +25,7 @@ class RedisTap:
         self._client.call("unlease", [self._keys.tap_lease, self._keys.tap], [owner])
 
     def read(self, after: str, count: int, block_ms: int) -> list[Tapped]:
-        block: list[str | int] = ["BLOCK", min(block_ms, int(self._client.timeout_s * 800))] if block_ms > 0 else []
+        block = self._client.blocking(block_ms)
         answer = self._client.do("XREAD", "COUNT", count, *block, "STREAMS", self._keys.tap, after or "0-0")
         return [self._tapped(raw) for raw in answer[0][1]] if answer else []
 
