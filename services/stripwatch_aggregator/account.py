@@ -12,7 +12,7 @@ from stripwatch.domain.camera import Camera
 from stripwatch.domain.frame import IndexRange
 from stripwatch.domain.strip import CameraEnd, RunStart
 from stripwatch.domain.verdict import MOST_LOSSES, CameraAccount, Loss, LossReason, lost_by
-from stripwatch.ports import CameraState, RunState
+from stripwatch.ports import CameraState, RunState, frames_in
 from stripwatch.rpc.codec.frames import decode_end, decode_start
 
 Mask = npt.NDArray[np.bool_]
@@ -44,8 +44,9 @@ def account(state: RunState) -> Ledger:
         known = state.cameras.get(camera.name, CameraState())
         end = decode_end(known.end) if known.end else None
         reasons = {index: why for (name, index), why in state.failures.items() if name == camera.name}
-        lost = _lost(known, end, reasons)
-        accounts.append(_account(camera, known, end, lost))
+        judged = frames_in(known.judged)
+        lost = _lost(judged, frames_in(known.failed), end, reasons)
+        accounts.append(_account(camera, len(judged), end, lost))
         missing = (loss for loss in lost if loss.reason is LossReason.NEVER_SEEN)
         complete &= end is not None and not any(loss.frames.first < end.frames for loss in missing)
     return Ledger(start, tuple(accounts), complete)
@@ -60,8 +61,7 @@ def shed_frames(end: CameraEnd) -> int:
     return count
 
 
-def _account(camera: Camera, known: CameraState, end: CameraEnd | None, lost: Sequence[Loss]) -> CameraAccount:
-    judged = int(np.count_nonzero(_mask(known.judged)))
+def _account(camera: Camera, judged: int, end: CameraEnd | None, lost: Sequence[Loss]) -> CameraAccount:
     counts = [lost_by(reason, lost) for reason in (LossReason.FAILED, LossReason.SHED, LossReason.NEVER_SEEN)]
     failed, shed, never_seen = counts
     return CameraAccount(
@@ -77,25 +77,18 @@ def _account(camera: Camera, known: CameraState, end: CameraEnd | None, lost: Se
     )
 
 
-def _lost(known: CameraState, end: CameraEnd | None, reasons: Mapping[int, str]) -> list[Loss]:
+def _lost(judged: Indices, failed: Indices, end: CameraEnd | None, reasons: Mapping[int, str]) -> list[Loss]:
     """The frames not judged, as ranges in order: up to the camera's end, or to the last frame of any outcome."""
-    judged, failed = _mask(known.judged), _mask(known.failed)
-    expected = max(end.frames if end else 0, len(judged), len(failed))
+    expected = max(end.frames if end else 0, *(int(seen[-1]) + 1 if len(seen) else 0 for seen in (judged, failed)))
     settled: Mask = np.zeros(expected, dtype=bool)
-    settled[: len(judged)] = judged
-    lost = _failed(np.flatnonzero(failed), settled, reasons)
+    settled[judged] = True
+    lost = _failed(failed, settled, reasons)
     for shed in sorted(end.shed, key=lambda one: (one.frames.first, one.frames.last, one.reason)) if end else ():
         lost += [Loss(hole, LossReason.SHED, shed.reason) for hole in _holes(settled, shed.frames)]
         settled[shed.frames.first : shed.frames.last + 1] = True
     if expected:
         lost += [Loss(hole, LossReason.NEVER_SEEN) for hole in _holes(settled, IndexRange(0, expected - 1))]
     return sorted(lost, key=lambda loss: loss.frames.first)
-
-
-def _mask(bitmap: bytes) -> Mask:
-    """One value a frame, (last frame + 1,)."""
-    bits: Mask = np.unpackbits(np.frombuffer(bitmap, dtype=np.uint8)).astype(bool)
-    return bits[: int(np.flatnonzero(bits)[-1]) + 1] if bits.any() else bits[:0]
 
 
 def _failed(failed: Indices, settled: Mask, reasons: Mapping[int, str]) -> list[Loss]:

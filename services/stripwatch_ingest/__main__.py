@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
 
 from stripwatch.errors import StreamUnavailable
 from stripwatch.feed import FeedRules
-from stripwatch.ports import LineStream, Stream
+from stripwatch.ports import Stream
 from stripwatch.rpc.server import GrpcServer
 from stripwatch.runtime import logging as logs
-from stripwatch.runtime.deadline import Deadline, backoff
+from stripwatch.runtime.deadline import Deadline, insist
 from stripwatch.runtime.lifecycle import Lifecycle, main
 from stripwatch.runtime.settings import load
 from stripwatch.stream import open_stream
@@ -17,8 +17,6 @@ from stripwatch_ingest import wiring
 from stripwatch_ingest.service import Ingest
 from stripwatch_ingest.settings import IngestSettings
 from stripwatch_ingest.source import FrameSource
-
-log = logging.getLogger(__name__)
 
 
 def run() -> None:
@@ -37,9 +35,9 @@ def run() -> None:
         rules = FeedRules(
             wiring.is_live(settings), settings.run_deadline_seconds, settings.budget_bytes, settings.budget_seconds
         )
-        line = _line(stream, settings, lifecycle)
-        pace, patience = wiring.pace(settings), (settings.drain_seconds, settings.start_seconds)
-        Ingest(line, source, rules, pace, lifecycle, *patience).run()
+        line = insist(lambda: stream.line(settings.line), StreamUnavailable, _patience(settings, lifecycle))
+        pace, patient = wiring.pace(settings), _patience(settings, lifecycle)
+        Ingest(line, source, rules, pace, lifecycle, settings.drain_seconds, patient).run()
     finally:
         health.stop(1.0)
         source.close()
@@ -54,17 +52,10 @@ def _not_ready(stream: Stream, source: FrameSource) -> str | None:
     return source.ready()
 
 
-def _line(stream: Stream, settings: IngestSettings, lifecycle: Lifecycle) -> LineStream:
-    """The line, as soon as Redis answers; StreamUnavailable if it does not in time."""
+def _patience(settings: IngestSettings, lifecycle: Lifecycle) -> Callable[[float], bool]:
+    """Waits the seconds that it is given, for as long as a Redis that is away is waited for at the start."""
     deadline = Deadline.after(settings.start_seconds)
-    for wait in backoff():
-        try:
-            return stream.line(settings.line)
-        except StreamUnavailable as error:
-            if not deadline.left() or not lifecycle.sleep(wait):
-                raise
-            log.info("waiting for Redis", extra={"reason": str(error)})
-    raise AssertionError("backoff never ends")
+    return lambda wait: deadline.left() > 0 and lifecycle.sleep(wait)
 
 
 if __name__ == "__main__":

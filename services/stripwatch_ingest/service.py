@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from stripwatch.domain.frame import Frame
 from stripwatch.domain.strip import CameraEnd, RunStart
 from stripwatch.feed import FeedRules, Hold, Pace, Publisher, owner_name
 from stripwatch.ports import LineStream
-from stripwatch.runtime.deadline import Deadline
 from stripwatch.runtime.lifecycle import Lifecycle
 from stripwatch_ingest.source import FrameSource
 
@@ -28,26 +28,21 @@ class Ingest:
         pace: Pace,
         lifecycle: Lifecycle,
         drain_s: float,
-        start_s: float = 0.0,
+        patient: Callable[[float], bool] = lambda _wait: False,
     ) -> None:
-        """Waits `start_s` for a stream that is away before it begins, and `drain_s` when it ends."""
+        """Before it begins a stream that is away is waited for while `patient` says so, and `drain_s` when it ends."""
         self._line = line
         self._source = source
         self._pace = pace
         self._live = rules.live
         self._lifecycle = lifecycle
         self._drain_s = drain_s
-        self._start_s = start_s
+        self._patient = patient
         self._publisher = Publisher(line, rules, lifecycle)
 
     def run(self) -> None:
         """Conflict if the line is held by a source of the other kind."""
-        deadline = Deadline.after(self._start_s)
-
-        def patient(wait: float) -> bool:
-            return deadline.left() > 0 and self._lifecycle.sleep(wait)
-
-        with Hold(self._line, owner_name(), live=self._live, stage=STAGE, patient=patient) as hold:
+        with Hold(self._line, owner_name(), live=self._live, stage=STAGE, patient=self._patient) as hold:
             try:
                 for event in self._source.events():
                     hold.check()

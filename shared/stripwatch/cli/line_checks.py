@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from stripwatch.cli.findings import Finding, fail, ok, warn
-from stripwatch.ports import Backlog, LineState, LineStream
+from stripwatch.ports import OLD_MS, Backlog, LineState, LineStream
 
-OLD_MS = 60_000
 STAGES = {"preprocess": "frames", "aggregate": "results"}
 """Each stage by its heartbeat, and the stream it empties."""
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from stripwatch.domain.frame import RunId
 from stripwatch.feed.account import RunAccount
-from stripwatch.ports import CameraState, Kind, LineStream, Outgoing, RunState
+from stripwatch.ports import CameraState, Kind, LineStream, Outgoing, RunState, frames_in
 from stripwatch.rpc.codec.frames import decode_start, encode_end
 
 GONE = "source gone"
@@ -38,8 +36,7 @@ def _end(line: LineStream, state: RunState) -> bool:
     for camera in start.cameras:
         known = state.cameras.get(camera.name, CameraState())
         for bitmap in (known.judged, known.failed):
-            seen = np.flatnonzero(np.unpackbits(np.frombuffer(bitmap, dtype=np.uint8)))
-            account.camera(camera.name).took(max([-1, *seen[-1:].tolist()]))
+            account.camera(camera.name).took(max([-1, *frames_in(bitmap)[-1:].tolist()]))
         account.camera(camera.name).ended = bool(known.end)
     ends = account.cut_short(GONE)
     line.source.publish([Outgoing(Kind.END, end.run, encode_end(end)) for end in ends])

@@ -13,7 +13,7 @@ from types import TracebackType
 from stripwatch.errors import Conflict, Overloaded, StreamUnavailable, StripwatchError, Unavailable
 from stripwatch.feed.naming import safe_name
 from stripwatch.ports import LineStream
-from stripwatch.runtime.deadline import backoff
+from stripwatch.runtime.deadline import insist
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Hold:
         live: bool,
         stage: str,
         ttl_ms: int = TTL_MS,
-        patient: Callable[[float], bool] | None = None,
+        patient: Callable[[float], bool] = lambda _wait: False,
     ) -> None:
         self._line = line
         self._owner = owner
@@ -53,13 +53,7 @@ class Hold:
         self._thread = threading.Thread(target=self._renew, name="hold", daemon=True)
 
     def __enter__(self) -> Hold:
-        for wait in backoff(limit=1.0):
-            try:
-                self._take()
-                break
-            except StreamUnavailable:
-                if self._patient is None or not self._patient(wait):
-                    raise
+        insist(self._take, StreamUnavailable, self._patient)
         self._thread.start()
         return self
 

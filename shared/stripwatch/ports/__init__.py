@@ -17,13 +17,15 @@ from stripwatch.ports.runs import (
     Recorded,
     Runs,
     RunState,
+    frames_in,
 )
 from stripwatch.ports.source import LineState, MemoryUse, Source
-from stripwatch.ports.standing import Standing, standing
+from stripwatch.ports.standing import OLD_MS, Standing, standing
 from stripwatch.ports.work import Done, RunInfo, Work
 
 __all__ = [
     "KEEPING",
+    "OLD_MS",
     "Backlog",
     "Beats",
     "CameraState",
@@ -61,5 +63,6 @@ __all__ = [
     "Tiles",
     "Verdicts",
     "Work",
+    "frames_in",
     "standing",
 ]

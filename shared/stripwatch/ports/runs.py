@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from stripwatch.domain.frame import RunId
 from stripwatch.ports.entries import Event
 
@@ -54,6 +57,11 @@ class CameraState:
     failed: bytes = b""
     inspected_mm2: int = 0
     strip_mm2: int = 0
+
+
+def frames_in(bitmap: bytes) -> npt.NDArray[np.intp]:
+    """The indices of a bitmap's frames, in order, (frames,)."""
+    return np.flatnonzero(np.unpackbits(np.frombuffer(bitmap, dtype=np.uint8)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from stripwatch.errors import DeadlineExceeded
 
@@ -30,6 +32,23 @@ class Deadline:
         if left <= 0:
             raise DeadlineExceeded(f"{what}: the time budget ran out")
         return left
+
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def insist(step: Callable[[], T], away: type[Exception], again: Callable[[float], bool]) -> T:
+    """The step's answer; after `away` tried again for as long as `again` waits the seconds it is given and says True."""
+    for wait in backoff(limit=1.0):
+        try:
+            return step()
+        except away as error:
+            if not again(wait):
+                raise
+            log.info("trying again", extra={"reason": str(error)})
+    raise AssertionError("backoff never ends")
 
 
 def backoff(first: float = 0.05, limit: float = 2.0) -> Iterator[float]:
