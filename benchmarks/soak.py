@@ -12,100 +12,30 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
-import redis
 from conditions import ROOT, conditions, write
-from small_frames import LINE, Load, write_recipe
+from small_frames import Load, write_recipe
+from watch import MIB, Sample, Watch
 
 from stripwatch.domain.verdict import StripVerdict
 from stripwatch.errors import StripwatchError
 from stripwatch.local.pipeline import Pipeline
 from stripwatch.rpc.codec.verdicts import decode_verdict
-from stripwatch.stream.keys import Keys
 
 sys.path.append(str(ROOT / "tests"))
 from tiny_models import write_pair
 
-MIB = 2**20
 SIDE_PX = 64
-BACKLOG_BYTES = 8 * MIB
-"""What may wait in Redis: small, so that growth of anything else shows."""
 BRIGHT_EVERY, BROKEN_EVERY = 500, 20_000
 PARTS = 10
 SAMPLES = 100
 WARM = 0.2
 """Share of the run after which memory counts, for as long as its source is there."""
 STUCK_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The pipeline after `done` frames, `wall_s` after the first."""
-
-    done: int
-    wall_s: float
-    rss: dict[str, int]
-    cpu_s: dict[str, float]
-    redis: dict[str, int]
-    """Bytes: `used`, `beside streams` (used less both streams), `run`, `seen`; entries: `frames`, `results`."""
-
-
-class Watch:
-    """Looks at the processes and at Redis from outside."""
-
-    def __init__(self, pipeline: Pipeline, load: Load) -> None:
-        self._pipeline, self._load = pipeline, load
-        self._redis: Any = redis.Redis.from_url(load.redis_url)
-        self._keys = Keys(LINE)
-        self._processes: dict[str, psutil.Process] = {}
-        self._began = time.monotonic()
-
-    def done(self) -> int:
-        """Frames judged or failed; -1 once the run is closed."""
-        run = self._load.run
-        if not self._redis.hexists(self._keys.run(run), "start"):
-            return -1 if self._redis.hexists(self._keys.run(run), "closed") else 0
-        judged = sum(self._redis.bitcount(self._keys.seen(run, name)) for name in self._load.camera_names)
-        return int(judged) + int(self._redis.xlen(self._keys.dead))
-
-    def sample(self, done: int) -> Sample:
-        rss, cpu = {}, {}
-        for name, child in self._pipeline.supervisor.children.items():
-            try:
-                process = self._processes.setdefault(name, psutil.Process(child.pid))
-                times = process.cpu_times()
-                rss[name], cpu[name] = process.memory_info().rss, times.user + times.system
-            except psutil.NoSuchProcess:
-                continue  # the source, when all its frames are out
-        return Sample(done, time.monotonic() - self._began, rss, cpu, self._of_redis())
-
-    def _of_redis(self) -> dict[str, int]:
-        keys, run = self._keys, self._load.run
-        used = int(self._redis.info("memory")["used_memory"])
-        streams = self._bytes(keys.frames) + self._bytes(keys.results)
-        return {
-            "used": used,
-            "beside streams": used - streams,
-            "run": self._bytes(keys.run(run)),
-            "seen": sum(self._bytes(keys.seen(run, name)) for name in self._load.camera_names),
-            "frames": int(self._redis.xlen(keys.frames)),
-            "results": int(self._redis.xlen(keys.results)),
-        }
-
-    def _bytes(self, key: str) -> int:
-        return int(self._redis.memory_usage(key, samples=0) or 0)
-
-    def budget(self) -> int:
-        return int(self._redis.info("memory")["used_memory"]) + BACKLOG_BYTES
-
-    def version(self) -> str:
-        return str(self._redis.info("server")["redis_version"])
 
 
 def soak(frames: int, folder: Path, *, cameras: int = 2, partial: Path | None = None) -> dict[str, Any]:
@@ -179,7 +109,7 @@ def _follow(pipeline: Pipeline, watch: Watch, frames: int, partial: Path | None)
 
 def _refuse_if_stuck(pipeline: Pipeline, moved: float, at: int) -> None:
     if time.monotonic() - moved > STUCK_S:
-        words = "; ".join(f"{name}: {one.last_words}" for name, one in pipeline.supervisor.children.items())
+        words = pipeline.supervisor.last_words()
         raise StripwatchError(f"nothing moved for {STUCK_S:g} s after {at} frames: {words}")
 
 

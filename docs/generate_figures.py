@@ -182,7 +182,7 @@ def mutation(found: Found) -> str:
     return (
         "## Mutation testing\n\n"
         f"Of {found['mutants']} changed lines in the aggregator's core and the stream in memory, the tests noticed **{found['score']} %**; with the tests"
-        f" written since, which notice {found['noticed_since']} of the survivors, {found['score_with_the_tests_written_since']:.1f} %. The results file says of each"
+        f" written since, which notice {found['noticed_since']} of the survivors, {found['score_with_the_tests_written_since']:.1f} % (added up, not run again). The results file says of each"
         " survivor why it does not matter. A sample, not all; neither the Lua nor the adapter on Redis was changed.\n\n"
         + _columns(["module", "noticed, %"], rows, 2)
         + "\n"

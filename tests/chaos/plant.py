@@ -90,7 +90,7 @@ class Plant:
         deadline = time.monotonic() + timeout_s
         while sick := self.sick():
             if time.monotonic() > deadline:
-                words = "; ".join(f"{name}: {self.supervisor.children[name].last_words}" for name in sick)
+                words = self.supervisor.last_words(sick)
                 raise TimeoutError(f"not healthy after {timeout_s:g} s: {words}")
             self.supervisor.tend()
             time.sleep(0.05)

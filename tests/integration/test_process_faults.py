@@ -156,13 +156,19 @@ def holders(raw: redis.Redis) -> list[str]:
     return [one["consumer"].decode() for one in raw.xpending_range(FRAMES, "preprocess", "-", "+", 1000)]
 
 
-def test_workers_killed_while_they_take_over_stop_no_takeover(
-    line: LineStream, raw: redis.Redis, tmp_path: Path
-) -> None:
+def eight_frames_for_a_model_that_holds_them(line: LineStream) -> tuple[int, Results, ModelService]:
+    """A port for the classifier, who counts results, and the classifier: it answers when its `hold` is set."""
     port, results, classifier = free_port(), Results(line), ModelService()
     classifier.hold.clear()
     start(line)
     send(line, 0, 8)
+    return port, results, classifier
+
+
+def test_workers_killed_while_they_take_over_stop_no_takeover(
+    line: LineStream, raw: redis.Redis, tmp_path: Path
+) -> None:
+    port, results, classifier = eight_frames_for_a_model_that_holds_them(line)
     with served(classifier, port):
         for life in range(1, 4):
             name = f"w{life}"
@@ -179,10 +185,7 @@ def test_workers_killed_while_they_take_over_stop_no_takeover(
 def test_a_worker_that_is_slow_or_sleeps_for_a_while_keeps_its_frames(
     line: LineStream, raw: redis.Redis, tmp_path: Path
 ) -> None:
-    port, results, classifier = free_port(), Results(line), ModelService()
-    classifier.hold.clear()
-    start(line)
-    send(line, 0, 8)
+    port, results, classifier = eight_frames_for_a_model_that_holds_them(line)
     with served(classifier, port), worker(tmp_path, port, claim_idle_seconds=6) as slow:
         wait_for(lambda: classifier.tiles == 8 * TILES_A_FRAME, "all frames at the model", 60)
         with worker(tmp_path, port, claim_idle_seconds=6, consumer="w2"):
@@ -200,10 +203,7 @@ def test_a_worker_that_is_slow_or_sleeps_for_a_while_keeps_its_frames(
 def test_a_worker_that_slept_through_the_takeover_of_its_frames_does_no_harm(
     line: LineStream, raw: redis.Redis, tmp_path: Path
 ) -> None:
-    port, results, classifier = free_port(), Results(line), ModelService()
-    classifier.hold.clear()
-    start(line)
-    send(line, 0, 8)
+    port, results, classifier = eight_frames_for_a_model_that_holds_them(line)
     with served(classifier, port), worker(tmp_path, port) as sleeper:
         wait_for(lambda: classifier.tiles == 8 * TILES_A_FRAME, "all frames at the model", 60)
         sleeper.send_signal(signal.SIGSTOP)

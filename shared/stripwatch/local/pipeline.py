@@ -98,7 +98,7 @@ class Pipeline:
                 if health.status(missing[name], 0.5, pems=pems) == health.SERVING:
                     del missing[name]
             if missing and time.monotonic() > deadline:
-                words = "; ".join(f"{name}: {self.supervisor.children[name].last_words}" for name in missing)
+                words = self.supervisor.last_words(missing)
                 raise DeadlineExceeded(f"not ready after {timeout_s:g} s: {words}")
             if missing:
                 self.tend()

@@ -56,6 +56,10 @@ class Supervisor:
         self._due[name] = now + wait
         self._sink(VOICE, f"{name} {child.reason}; starting it again in {wait:g} s")
 
+    def last_words(self, names: Iterable[str] | None = None) -> str:
+        """What each said last (of these, or of all): why something does not go on stands there."""
+        return "; ".join(f"{name}: {self.children[name].last_words}" for name in names or self.children)
+
     def leave_alone(self, name: str) -> None:
         """From now on the child's end is nobody's concern: a test killed it, or we are stopping."""
         self._left_alone.add(name)

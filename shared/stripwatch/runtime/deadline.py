@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 def insist(step: Callable[[], T], away: type[Exception], again: Callable[[float], bool]) -> T:
-    """The step's answer; after `away` tried again for as long as `again` waits the seconds it is given and says True."""
+    """The step's answer; after `away` tried again while `again`, given the seconds to wait, waits and says True."""
     for wait in backoff(limit=1.0):
         try:
             return step()
