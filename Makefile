@@ -7,7 +7,7 @@ TESTS ?= tests
 WEIGHTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench soak overload durability audit chaos docs lock clean system fuzz mutate failover
+.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench bench-models soak overload durability audit chaos docs lock clean system fuzz mutate failover
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ paper-recipe: $(VENV)/.dev ## The paper's classifier over five seeds; WEIGHTS=fi
 
 bench: $(VENV)/.dev ## Acceptance strips through the running pipeline; writes benchmarks/results
 	$(BIN)/python benchmarks/acceptance.py
+
+bench-models: $(VENV)/.dev ## The paper's MobileNetV2 in int8 and its scorer, for the benchmarks; WEIGHTS=file.npz instead of the hub
+	$(BIN)/python benchmarks/mobilenet.py $(if $(WEIGHTS),--weights '$(WEIGHTS)')
 
 soak: $(VENV)/.dev ## One very long run of small frames: what grows, what a frame costs; FRAMES (a million), OUT=file
 	$(BIN)/python benchmarks/soak.py --frames $(or $(FRAMES),1000000) $(if $(OUT),--out '$(OUT)')

@@ -1,0 +1,192 @@
+"""The models that the pipeline's efficiency is measured with: the paper's MobileNetV2 in int8, and a scorer on it.
+
+Writes the folder `var/bench-models`: the models, and under `recipes` the recipes that name them. Never committed: the
+backbone's weights are not ours to ship. `make bench-models`, with WEIGHTS=file.npz instead of the hub.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from conditions import ROOT
+from torch import Tensor, nn
+
+from stripwatch.domain.box import Box
+from stripwatch.domain.model import ModelKind, ModelRef
+from stripwatch.domain.reading import read_tile
+from stripwatch.domain.result import TileScore
+from stripwatch.errors import StripwatchError
+from stripwatch.models.engines import EngineName, builder
+from stripwatch.models.load import GRAPH, load
+from stripwatch.models.manifest import DESCRIPTOR
+from stripwatch.models.store import ModelStore
+from stripwatch.pixels import Image
+from stripwatch.recipes import RecipeBook, default_folders
+from stripwatch.rpc.codec.models import quantise
+from stripwatch_train import int8
+from stripwatch_train.anomaly import TextureHead, fit, threshold
+from stripwatch_train.descriptor import STAGES, described, staged
+from stripwatch_train.evaluate import shrunk
+from stripwatch_train.export import Draft, write_model
+from stripwatch_train.features import FLIPS, Features
+from stripwatch_train.graph import Scores, scorer, tile_graph
+from stripwatch_train.grey import GreyStem
+from stripwatch_train.mobilenet import MobileNetV2, folded, pretrained
+from stripwatch_train.neu import Neu
+from stripwatch_train.paper import train_head
+from stripwatch_train.paper_report import PAPER_MODEL, draft
+from stripwatch_train.places import WEIGHTS_FILE, Places, default_data
+from stripwatch_train.pools import simulated_clean
+from stripwatch_train.split import Rows, stratified
+from stripwatch_train.trunk import trunk_of
+
+FOLDER = ROOT / "var" / "bench-models"
+SCORER = ModelRef("mobilenetv2-texture", "1")
+SIZE, SEED = 224, 0
+RANGES_FROM = 96
+"""NEU images of the training side, and as many healthy tiles, that show how far an activation goes."""
+KNOWN, UNSEEN, UNSEEN_SEED = 2000, 1000, 60_000
+"""Healthy simulated tiles that the scorer is fitted to, and others that its threshold is taken from."""
+COMMAND = "python benchmarks/mobilenet.py"
+
+
+class Features1280(nn.Module):
+    """(N, 1, 224, 224) grey to the (N, 1280) pooled features of the whole backbone and the (N, 432) descriptor."""
+
+    def __init__(self, backbone: MobileNetV2, stem: type[nn.Module] = GreyStem) -> None:
+        super().__init__()
+        layers = list(folded(copy.deepcopy(backbone).eval()).features)
+        first, *rest = layers[0].children()
+        layers[0] = nn.Sequential(stem(first), *rest)
+        self.trunk = nn.Sequential(*layers[: STAGES[-1] + 1])
+        self.rest = nn.Sequential(*layers[STAGES[-1] + 1 :])
+
+    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        outputs = staged(self.trunk, tiles)
+        return self.rest(outputs[-1]).mean((2, 3)), described(outputs)[0]
+
+
+class Served(nn.Module):
+    """What is served: (N, 6) probabilities and the descriptor."""
+
+    def __init__(self, features: Features1280, head: nn.Linear) -> None:
+        super().__init__()
+        self.features, self.head = features, head
+
+    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        pooled, descriptor = self.features(tiles)
+        return torch.softmax(self.head(pooled), 1), descriptor
+
+
+def write_classifier(models: Path, neu: Neu, backbone: MobileNetV2) -> Path:
+    """The paper's recipe with its frozen backbone in int8: the head learns from what that backbone gives."""
+    training, validation = stratified(neu.labels, SEED)
+    ranges = _ranges(neu, training)
+    net = Features1280(backbone).eval()
+    frozen = scorer(int8.quantised(tile_graph(net, SIZE, ("features", DESCRIPTOR)), ranges))
+    trial = train_head(_flipped(frozen, neu.images), neu.labels, training, validation, SEED)
+    paper = draft(neu, backbone, trial, COMMAND)
+    paper.provenance["backbone"] += ", in int8; its first convolution folded to one grey plane"
+    served = replace(paper, net=Served(net, trial.head).eval(), extras=(DESCRIPTOR,), calibration=ranges)
+    return write_model(served, models, None)
+
+
+def write_scorer(models: Path, classifier: Path, neu: Neu) -> Path:
+    """How far a tile's texture lies from simulated healthy steel, on the classifier's trunk."""
+    trunk = trunk_of(onnx.load(str(classifier / GRAPH)))
+    describe, cache = scorer(trunk), neu.places.cache
+    healthy = fit(describe(shrunk(simulated_clean(cache, KNOWN), SIZE)), seed=SEED)
+    limit = threshold(healthy, describe(shrunk(simulated_clean(cache, UNSEEN, UNSEEN_SEED), SIZE)))
+    provenance = {"seed": SEED, "command": COMMAND, "backbone": f"the trunk of {PAPER_MODEL}, in int8"}
+    head = TextureHead(healthy, limit).eval()
+    return write_model(
+        Draft(SCORER, ModelKind.ANOMALY, head, SIZE, (), None, limit, provenance, trunk=trunk), models, None
+    )
+
+
+def write_recipes(folder: Path) -> Path:
+    """The shipped recipe as `mobilenet` and as `fast`, with their models; the folder that holds them.
+
+    The paper's model has no healthy class: `patches` stands in, as in the recipe `paper`. Clean steel is told by the
+    scorer (usual_below), whatever the classifier takes it for.
+    """
+    shipped = (default_folders()[0] / "hot-rolled.yaml").read_text(encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    fast = {"name: hot-rolled": "name: fast", "classifier: steel": "classifier: steel-fast"}
+    fast["anomaly: texture"] = "anomaly: texture-fast"
+    patches = next(line for line in shipped.splitlines(keepends=True) if line.startswith("  patches:"))
+    mobilenet = {
+        "name: hot-rolled": "name: mobilenet",
+        "classifier: steel": f"classifier: {PAPER_MODEL.name}",
+        "anomaly: texture": f"anomaly: {SCORER.name}",
+        "healthy: [healthy]": "healthy: [patches]",
+        patches: "",
+    }
+    for name, changes in (("fast", fast), ("mobilenet", mobilenet)):
+        text = shipped
+        for old, new in changes.items():
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def flagged(models: Path, recipe: str, tiles: Image, engine: EngineName = "onnxruntime") -> float:
+    """The share of (N, 200, 200) tiles that would count as a defect under a recipe of `models`/recipes."""
+    rules = RecipeBook([models / "recipes"]).find(recipe)
+    store = ModelStore([models, ROOT / "models"])
+    classifier, anomaly = (load(store.find(model), builder(engine)) for model in rules.models.values())
+    scores = [
+        np.concatenate([quantise(one.engine(shrunk(tiles[at : at + 16], one.spec.input.size))) for at in starts])
+        for one in (classifier, anomaly)
+        for starts in [range(0, len(tiles), 16)]
+    ]
+    place = Box(0, 0, 100, 100)
+    readings = [
+        read_tile(TileScore(place, tuple(p.tolist()), int(a)), classifier.spec.classes, rules)
+        for p, a in zip(*scores, strict=True)
+    ]
+    return sum(reading is not None for reading in readings) / len(tiles)
+
+
+def _ranges(neu: Neu, training: Rows) -> Image:
+    """(192, 1, 224, 224) tiles: NEU of the training side, and healthy steel."""
+    rows = np.random.default_rng(SEED).permutation(training)[:RANGES_FROM]
+    return shrunk(np.concatenate([neu.images[rows], simulated_clean(neu.places.cache, KNOWN)[:RANGES_FROM]]), SIZE)
+
+
+def _flipped(frozen: Callable[[Image], Scores], images: Image) -> Features:
+    """(4, N, 1280) of each flip variant of the images."""
+    return np.stack([frozen(shrunk(images[:, ::rows, ::columns], SIZE)) for rows, columns in FLIPS])
+
+
+def main() -> None:
+    """Builds models and recipes, and says how the models do."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", type=Path, default=None, help="ImageNet weights (.npz); else the hub")
+    parser.add_argument("--data", type=Path, default=default_data())
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    chosen = parser.parse_args()
+    logging.disable(logging.WARNING)  # of advice to prepare a graph that needs no preparing
+    try:
+        neu = Neu.load(Places(chosen.data))
+        local = chosen.data / WEIGHTS_FILE
+        backbone = pretrained(chosen.weights or (local if local.is_file() else None))
+        classifier = write_classifier(chosen.out, neu, backbone)
+        print(classifier, write_scorer(chosen.out, classifier, neu), write_recipes(chosen.out / "recipes"))
+    except StripwatchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
