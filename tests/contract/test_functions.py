@@ -116,7 +116,7 @@ def test_functions_without_the_right_to_write_only_read() -> None:
 
 def test_what_frees_memory_runs_on_a_full_server_and_what_brings_frames_does_not() -> None:
     flags = {name: flags for name, (_, flags) in registered().items()}
-    assert {name for name, given in flags.items() if not given} == {"start_run", "publish", "requeue"}
+    assert {name for name, given in flags.items() if not given} == {"start_run", "admit", "publish", "requeue"}
 
 
 def calls_seen(monitor: Any) -> dict[str, set[tuple[str, ...]]]:

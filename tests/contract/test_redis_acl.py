@@ -26,13 +26,13 @@ SERVICES = ("ingest", "preprocess", "aggregator", "mes", "console", "recorder")
 RUN = RunId("line1", "s1", "r1")
 ABANDONED = RunId("line1", "s2", "r1")
 FUNCTIONS = {
-    "ingest": "start_run publish waited hold beat now",
+    "ingest": "start_run admit publish waited hold beat now",
     "preprocess": "finish bury pin keep excuse hand_back deliveries backlog leave sweep beat now",
     "aggregator": "record record_end acknowledge due postpone attempt close alarm oldest bury keep excuse hand_back "
     "deliveries backlog leave sweep beat now",
     "mes": "",
-    "console": "requeue publish hold due oldest deliveries backlog now",
-    "recorder": "start_run publish hold lease unlease backlog beat now",
+    "console": "requeue admit publish hold due oldest deliveries backlog now",
+    "recorder": "start_run admit publish hold lease unlease backlog beat now",
 }
 """What each user calls; a function that is new belongs to somebody."""
 

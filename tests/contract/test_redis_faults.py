@@ -9,7 +9,7 @@ import redis
 from redis_servers import binaries, free_port, server
 
 from stripwatch.domain.frame import RunId
-from stripwatch.errors import BadInput, CursorLost, StreamFull, StreamUnavailable
+from stripwatch.errors import BadInput, Conflict, CursorLost, StreamFull, StreamUnavailable
 from stripwatch.ports import Done, Event, Kind, LineState, LineStream, Outgoing, Record, Recorded
 from stripwatch.stream import connect
 from stripwatch.stream.redis.address import public
@@ -290,6 +290,22 @@ def test_what_a_dead_recorder_left_behind_is_removed(line: LineStream, raw: redi
     raw.delete("sw:{line1}:tap-lease")  # as when it expires
     line.source.publish([Outgoing(Kind.FRAME, RUN, b"h", b"p")])
     assert raw.exists("sw:{line1}:tap") == 0
+
+
+def test_a_stream_of_frames_that_is_gone_took_its_runs_with_it(line: LineStream, raw: redis.Redis) -> None:
+    begin(line)
+    raw.delete("sw:{line1}:frames")
+    with pytest.raises(Conflict, match="gone"):
+        line.source.publish([Outgoing(Kind.FRAME, RUN, b"h", b"p")])
+    assert raw.exists("sw:{line1}:frames") == 0
+
+
+def test_a_run_is_busy_while_frames_that_it_admitted_wait(line: LineStream) -> None:
+    begin(line, frames=1)
+    line.frames.read("w", 1, 0)
+    state = line.runs.state(RUN)
+    assert state is not None
+    assert state.busy
 
 
 def test_memory_of_a_stream_is_what_is_outstanding(line: LineStream, raw: redis.Redis) -> None:

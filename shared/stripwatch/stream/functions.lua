@@ -30,11 +30,11 @@ local function time_of(id)
   return tonumber(string.match(id, '^%d+'))
 end
 
-local function touch(run, open, member, at)
+local function touch(run, open, member, at, events)
   local plan = redis.call('HMGET', run, 'live', 'deadline', 'last')
   local last = math.max(at, tonumber(plan[3]) or 0)
   redis.call('HSET', run, 'last', last)
-  redis.call('HINCRBY', run, 'rev', 1)
+  redis.call('HINCRBY', run, 'rev', events or 1)
   if plan[1] == '1' then
     redis.call('ZADD', open, last + tonumber(plan[2]), member)
   end
@@ -128,6 +128,17 @@ local function start_run(keys, args)
   touch(keys[1], keys[2], args[1], time_of(id))
   tap(keys, args[6], 'start', args[1], args[2], '')
   return 1
+end
+
+-- keys: run, open, tap, tap-lease; args: member, how many frames; 1: a recorder wants copies, so `publish` them. 0: they
+-- come as plain XADD, because a function's arguments are copied three times, which costs more than all else done to them.
+local function admit(keys, args)
+  local known = redis.call('HMGET', keys[1], 'start', 'closed')
+  if not known[1] and not known[2] then return redis.error_reply('UNSTARTED the run was never started') end
+  if redis.call('EXISTS', keys[4]) == 1 then return 1 end
+  redis.call('UNLINK', keys[3])
+  if not known[2] then touch(keys[1], keys[2], args[1], now_ms(), args[2]) end
+  return 0
 end
 
 -- keys: run, open, frames, tap, tap-lease; args: member, kind, body, pixels, tap limit
@@ -498,6 +509,7 @@ local function register(name, callback, flags)
 end
 
 register('start_run', start_run, {})
+register('admit', admit, {})
 register('publish', publish, {})
 register('finish', finish, {'allow-oom'})
 register('bury', bury, {'allow-oom'})

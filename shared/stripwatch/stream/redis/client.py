@@ -102,6 +102,14 @@ class Client:
     def call(self, name: str, keys: Sequence[str], args: Sequence[Part]) -> Any:
         return self.call_all([(name, keys, args)])[0]
 
+    def do_all(self, key: str, commands: Sequence[Sequence[Part]]) -> list[Any]:
+        """Many commands on keys of the line of `key`, in one round trip; the first error is raised after all were made."""
+        if not commands:
+            return []
+        answers = self._pipeline(key, commands)
+        self._raise_first(answers)
+        return answers
+
     def call_all(self, calls: Sequence[Call]) -> list[Any]:
         """Many function calls on keys of one line, in one round trip; the first error is raised after all were made."""
         if not calls:

@@ -20,6 +20,8 @@ ALARM_ENTRIES = 1_000
 """Alarms kept, each with a picture of some 10 KiB; the oldest go first."""
 FIELDS_AT_ONCE = 100
 """Of a run's hash, in one read."""
+ADMITTED_MS = 30_000
+"""Frames that a run has admitted are on their way for so long at most: an entry that came later is none of its."""
 
 
 @dataclass(slots=True)
@@ -135,7 +137,7 @@ class RedisRuns:
             live=live == b"1",
             idle_ms=max(0, self.now_ms() - int(last)),
             deadline_ms=int(deadline),
-            busy=any(one and milliseconds(one.decode()) <= int(last) for one in oldest),
+            busy=any(one and milliseconds(one.decode()) <= int(last) + ADMITTED_MS for one in oldest),
             cameras={
                 name: CameraState(
                     end=found.ends.get(name, b""),

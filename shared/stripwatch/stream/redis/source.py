@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from stripwatch.domain.frame import RunId
 from stripwatch.errors import Conflict
@@ -31,15 +32,34 @@ class RedisSource:
         return bool(self._client.call("start_run", self._run_keys(run), args))
 
     def publish(self, entries: Sequence[Outgoing]) -> None:
+        copied = self._admit(Counter(entry.run for entry in entries if entry.pixels))
+        self._append([entry for entry in entries if entry.pixels and not copied[entry.run]])
+        self._client.call_all([self._call(entry) for entry in entries if not entry.pixels or copied[entry.run]])
+
+    def _admit(self, frames: Mapping[RunId, int]) -> dict[RunId, bool]:
+        """Whether a recorder wants copies of so many frames, which come next; Conflict where a run was not started."""
+        keys = self._keys
         calls: list[Call] = [
-            (
-                "publish",
-                self._run_keys(entry.run),
-                [member(entry.run), entry.kind.value, entry.body, entry.pixels, self._tap_entries(len(entry.pixels))],
-            )
+            ("admit", [keys.run(run), keys.open, keys.tap, keys.tap_lease], [member(run), count])
+            for run, count in frames.items()
+        ]
+        return {run: bool(answer) for run, answer in zip(frames, self._client.call_all(calls), strict=True)}
+
+    def _append(self, entries: Sequence[Outgoing]) -> None:
+        """Adds admitted frames. NOMKSTREAM: a Redis that lost everything meanwhile does not know their runs either."""
+        commands: list[list[Part]] = [
+            [
+                *("XADD", self._keys.frames, "NOMKSTREAM", "*", "k", entry.kind.value),
+                *("r", member(entry.run), "b", entry.body, "p", entry.pixels),
+            ]
             for entry in entries
         ]
-        self._client.call_all(calls)
+        if None in self._client.do_all(self._keys.frames, commands):
+            raise Conflict(f"line {self._keys.line}: the stream of its frames is gone, and what was started with it")
+
+    def _call(self, entry: Outgoing) -> Call:
+        args = [member(entry.run), entry.kind.value, entry.body, entry.pixels, self._tap_entries(len(entry.pixels))]
+        return "publish", self._run_keys(entry.run), args
 
     def _tap_entries(self, size: int) -> int:
         return max(1, min(TAP_ENTRIES, self._client.share_of_memory(self._keys.tap) // (size + 512)))
