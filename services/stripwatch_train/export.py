@@ -44,7 +44,8 @@ class Draft:
 
     `net` gives the scores of tiles and, as a tuple, after them what `extras` names. With a `trunk` (`trunk_of` a
     classifier) it is the head of an anomaly scorer, and takes what the trunk gives. `calibration` tiles, (N, 1, size,
-    size), have its convolutions quantised; a trunk is served as it is.
+    size), have its convolutions quantised; a trunk is served as it is. `reference` tiles, (8, 1, size, size), stand in
+    for the simulated ones where the model is made for others.
     """
 
     ref: ModelRef
@@ -60,6 +61,7 @@ class Draft:
     extras: tuple[str, ...] = ()
     trunk: onnx.ModelProto | None = None
     calibration: Image | None = None
+    reference: Image | None = None
 
     @property
     def output(self) -> str:
@@ -80,7 +82,7 @@ def write_model(draft: Draft, models: Path, origin: MobileNetV2 | None, fp32: Pa
         made.mkdir()
         model, head = _graphs(draft, fp32)
         onnx.save(model, str(made / GRAPH))
-        tiles = reference_tiles(draft.size)
+        tiles = reference_tiles(draft.size) if draft.reference is None else draft.reference
         reference = {"tiles": tiles, "outputs": scorer(model)(tiles)}
         if head is not None and draft.trunk is not None:
             onnx.save(head, str(made / HEAD))
