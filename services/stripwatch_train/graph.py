@@ -85,7 +85,7 @@ def scorer(
     if wanted not in told.outputs:
         raise ModelInvalid(f"graph: expected an output {wanted!r}, got {sorted(told.outputs)}")
     only = Signature(told.model, told.input, told.dtype, told.shape, {wanted: told.outputs[wanted]})
-    run = builder(engine, threads)(model.SerializeToString(), only)
+    (run,) = builder(engine, threads)(model.SerializeToString(), only, 1)
 
     def scores(rows: Rows, batch: int = 32) -> Scores:
         return np.concatenate([run(rows[at : at + batch]) for at in range(0, len(rows), batch)])

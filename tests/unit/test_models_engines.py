@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +14,11 @@ import pytest
 
 from stripwatch.domain.model import ModelRef
 from stripwatch.errors import ModelInvalid, ModelNotReady, SettingsInvalid
+from stripwatch.models import onnx
 from stripwatch.models.engines import EngineName, builder
 from stripwatch.models.graph import Signature
 from stripwatch.models.load import LoadedModel, load
+from stripwatch.models.manifest import read_manifest
 from stripwatch.models.settings import ModelServiceSettings
 from stripwatch.models.store import ModelFolder
 from stripwatch.ports import Engine
@@ -28,7 +29,7 @@ CLASSES = ("healthy", "patches", "scratches")
 SHIPPED = Path(__file__).parents[2] / "models"
 
 
-@pytest.fixture(params=get_args(EngineName))
+@pytest.fixture(params=["onnxruntime", "openvino"])
 def name(request: pytest.FixtureRequest) -> EngineName:
     chosen: EngineName = request.param
     return chosen
@@ -101,7 +102,7 @@ def test_two_engines_of_a_model_run_at_once(tmp_path: Path, name: EngineName) ->
 def test_a_graph_that_is_none_is_refused_in_one_line(name: EngineName) -> None:
     signature = Signature("steel/1", "tiles", "uint8", (1, 16, 16), {"probabilities": (2,)})
     with pytest.raises(ModelInvalid, match=r"model steel/1: .* does not take its graph: \S") as refused:
-        builder(name)(b"not a graph", signature)
+        builder(name)(b"not a graph", signature, 1)
     assert "\n" not in str(refused.value)
 
 
@@ -122,7 +123,7 @@ def test_a_graph_that_is_not_what_it_should_be_is_refused_in_the_same_words(
     given |= {"outputs": {"probabilities": (2,)}, **changes}
     graph = (write_model(tmp_path) / "model.onnx").read_bytes()
     with pytest.raises(ModelInvalid, match=words):
-        builder(name)(graph, Signature("steel/1", **given))  # type: ignore[arg-type]
+        builder(name)(graph, Signature("steel/1", **given), 1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("rows", [np.zeros((2, 1, 17, 17), np.uint8), np.zeros((2, 1, 16, 16), np.float32)])
@@ -152,8 +153,38 @@ def test_an_engine_that_is_not_installed_is_named_with_its_extra(monkeypatch: py
     with pytest.raises(SettingsInvalid) as refused:
         builder("openvino")
     assert str(refused.value) == (
-        "STRIPWATCH_ENGINE: openvino is not installed here: pip install 'stripwatch[openvino]'"
+        "STRIPWATCH_ENGINE, or what was measured: openvino is not installed here: pip install 'stripwatch[openvino]'"
     )
+
+
+@pytest.mark.parametrize("name", ["cuda", "tensorrt"])
+def test_an_engine_on_a_gpu_is_refused_where_onnx_runtime_has_no_provider_for_it(name: EngineName) -> None:
+    provider = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}[name]
+    assert provider not in onnx.providers()
+    with pytest.raises(SettingsInvalid, match=rf"{name} needs ONNX Runtime's {provider}, got .*CPUExecutionProvider"):
+        builder(name)
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+@pytest.mark.parametrize("provider", ["CUDAExecutionProvider", "TensorrtExecutionProvider"])
+def test_a_graph_that_lands_on_the_cpu_in_place_of_the_gpu_is_not_run_there(tmp_path: Path, provider: str) -> None:
+    """ONNX Runtime only warns and takes the next provider, here as on a GPU whose libraries are not found."""
+    folder = write_model(tmp_path)
+    graph, signature = (folder / "model.onnx").read_bytes(), read_manifest(folder).graph
+    with pytest.raises(SettingsInvalid, match=rf"run steel/1 on {provider}, got CPUExecutionProvider"):
+        onnx.engines(graph, signature, provider=provider)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_engines_without_threads_of_their_own_share_one_session(tmp_path: Path, threads: int) -> None:
+    folder = write_model(tmp_path)
+    graph, signature = (folder / "model.onnx").read_bytes(), read_manifest(folder).graph
+    assert len(set(onnx.engines(graph, signature, 3, threads=threads))) == (1 if threads == 1 else 3)
+
+
+def test_engines_of_one_compiled_graph_are_each_their_own_request(tmp_path: Path) -> None:
+    """Two threads on one request of OpenVINO would overwrite each other's outputs."""
+    assert len(set(_load(write_model(tmp_path), "openvino", engines=3).engines)) == 3
 
 
 def test_no_engine_reports_to_its_maker_or_leaves_files_in_the_home_folder(tmp_path: Path, name: EngineName) -> None:
@@ -166,5 +197,5 @@ def test_no_engine_reports_to_its_maker_or_leaves_files_in_the_home_folder(tmp_p
 
 
 def test_an_unknown_engine_is_refused_by_the_settings_name() -> None:
-    with pytest.raises(SettingsInvalid, match=r"STRIPWATCH_ENGINE: .*'onnxruntime' or 'openvino', got 'abacus'"):
+    with pytest.raises(SettingsInvalid, match=r"STRIPWATCH_ENGINE: .*'openvino', 'cuda' or 'tensorrt', got 'abacus'"):
         settings.load(ModelServiceSettings, engine="abacus")

@@ -13,8 +13,8 @@ import pytest
 
 from stripwatch.domain.model import DescriptorSpec, ModelRef
 from stripwatch.errors import ModelInvalid, ModelNotReady
+from stripwatch.models.engines import builder
 from stripwatch.models.load import LoadedModel, check_parity, load
-from stripwatch.models.onnx import OnnxEngine
 from stripwatch.models.store import ModelFolder
 from tiny_models import BACKBONE, descriptors_of, expected_scores, grey_tiles, write_model
 
@@ -22,7 +22,7 @@ CLASSES = ("healthy", "patches", "scratches")
 
 
 def _load(path: Path, engines: int = 1) -> LoadedModel:
-    return load(ModelFolder(ModelRef(path.parent.name, path.name), path), OnnxEngine, engines)
+    return load(ModelFolder(ModelRef(path.parent.name, path.name), path), builder("onnxruntime"), engines)
 
 
 def _rehash(path: Path, **changes: Any) -> None:

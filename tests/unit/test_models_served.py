@@ -12,8 +12,8 @@ import pytest
 from stripwatch.domain.model import ModelKind
 from stripwatch.errors import ModelInvalid, ModelNotReady, NotFound
 from stripwatch.models.batching import Batcher, Batching
+from stripwatch.models.engines import builder
 from stripwatch.models.load import load
-from stripwatch.models.onnx import OnnxEngine
 from stripwatch.models.served import ServedModels
 from stripwatch.models.store import ModelStore
 from stripwatch.runtime.deadline import Deadline
@@ -27,7 +27,7 @@ def _served(folder: Path, *wanted: str, kind: ModelKind = ModelKind.CLASSIFIER) 
         ModelStore([folder]),
         kind,
         wanted,
-        lambda found: load(found, OnnxEngine),
+        lambda found: load(found, builder("onnxruntime")),
         lambda name, engines: Batcher(name, engines, Batching()),
     )
     _open.append(models)

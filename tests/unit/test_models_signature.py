@@ -29,9 +29,9 @@ from stripwatch.domain.recipe import Role
 from stripwatch.errors import ModelInvalid, SettingsInvalid
 from stripwatch.local.ports import free_ports
 from stripwatch.models.batching import Batcher, Batching
+from stripwatch.models.engines import builder
 from stripwatch.models.load import GRAPH, HEAD, REFERENCE, load
 from stripwatch.models.manifest import FILE as MANIFEST
-from stripwatch.models.onnx import OnnxEngine
 from stripwatch.models.served import ServedModels
 from stripwatch.models.signature import FILE as SIGNATURE
 from stripwatch.models.signature import public_key
@@ -70,7 +70,7 @@ def signed(folder: Path, keys: Keys) -> Path:
 
 def loaded(path: Path, keys: Keys) -> ModelRef:
     folder = ModelFolder(ModelRef(path.parent.name, path.name), path)
-    return load(folder, OnnxEngine, key=public_key(keys.public)).spec.ref
+    return load(folder, builder("onnxruntime"), key=public_key(keys.public)).spec.ref
 
 
 def test_a_signed_model_is_loaded(tmp_path: Path, keys: Keys) -> None:
@@ -146,7 +146,7 @@ def test_a_model_that_is_signed_later_is_served_from_then_on(tmp_path: Path, key
         ModelStore([tmp_path]),
         ModelKind.CLASSIFIER,
         (),
-        lambda folder: load(folder, OnnxEngine, key=key),
+        lambda folder: load(folder, builder("onnxruntime"), key=key),
         lambda name, engines: Batcher(name, engines, Batching()),
     )
     signed(write_model(tmp_path, version="1"), keys)

@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import onnx
@@ -262,7 +261,7 @@ def test_the_shipped_graphs_stand_alone() -> None:
         onnxfile.check(str(path), path.read_bytes())
 
 
-@pytest.mark.parametrize("engine", get_args(EngineName))
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("location", ["weights.bin", "../weights.bin", "/etc/passwd"])
 def test_a_model_that_names_a_file_is_refused_whatever_engine_would_have_opened_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: EngineName, location: str

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from pathlib import Path
 
 from stripwatch.cli.findings import Finding, fail, ok, warn
-from stripwatch.errors import StripwatchError
+from stripwatch.errors import SettingsInvalid, StripwatchError
+from stripwatch.models.engines import builder
 from stripwatch.models.load import LoadedModel, load
 from stripwatch.models.signature import PublicKey, public_key
 from stripwatch.models.store import ModelFolder, ModelStore
@@ -29,10 +29,10 @@ def key() -> PublicKey | None:
 def check(folder: ModelFolder) -> LoadedModel:
     """Signature (if a key is set), hashes, graph, self-test; ModelInvalid or ModelNotReady where one fails."""
     try:
-        engine = import_module("stripwatch.models.onnx").OnnxEngine
-    except ImportError as error:
+        build = builder("onnxruntime")
+    except SettingsInvalid as error:
         raise StripwatchError("ONNX Runtime is not installed here: pip install stripwatch[demo]") from error
-    return load(folder, engine, key=key())
+    return load(folder, build, key=key())
 
 
 def what_holds() -> str:

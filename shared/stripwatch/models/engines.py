@@ -1,4 +1,4 @@
-"""Which engine runs the graphs: named by a setting, imported only if it is the one."""
+"""Which engine runs the graphs: named by a setting or by what was measured, imported only if it is the one."""
 
 from __future__ import annotations
 
@@ -9,21 +9,33 @@ from typing import Literal
 from stripwatch.errors import SettingsInvalid
 from stripwatch.models.load import Build
 
-EngineName = Literal["onnxruntime", "openvino"]
+EngineName = Literal["onnxruntime", "openvino", "cuda", "tensorrt"]
 
-_CLASSES: dict[EngineName, tuple[str, str]] = {
-    "onnxruntime": ("stripwatch.models.onnx", "OnnxEngine"),
-    "openvino": ("stripwatch.models.openvino", "OpenVinoEngine"),
+_MODULES: dict[EngineName, str] = {
+    "onnxruntime": "stripwatch.models.onnx",
+    "openvino": "stripwatch.models.openvino",
+    "cuda": "stripwatch.models.onnx",
+    "tensorrt": "stripwatch.models.onnx",
 }
 _EXTRAS: dict[EngineName, str] = {"onnxruntime": "classifier", "openvino": "openvino"}
+_PROVIDERS: dict[EngineName, str] = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 
 
 def builder(name: EngineName, threads: int = 1) -> Build:
-    """Makes engines of that name; SettingsInvalid if its library is not installed."""
-    module, engine = _CLASSES[name]
+    """Makes engines of that name, with so many threads each; SettingsInvalid if they cannot run here."""
     try:
-        return partial(getattr(import_module(module), engine), threads=threads)
+        module = import_module(_MODULES[name])
     except ImportError as error:
+        extra = _EXTRAS.get(name, "classifier")
         raise SettingsInvalid(
-            f"STRIPWATCH_ENGINE: {name} is not installed here: pip install 'stripwatch[{_EXTRAS[name]}]'"
+            f"STRIPWATCH_ENGINE, or what was measured: {name} is not installed here: pip install 'stripwatch[{extra}]'"
         ) from error
+    if name not in _PROVIDERS:
+        return partial(module.engines, threads=threads)
+    provider, there = _PROVIDERS[name], module.providers()
+    if provider not in there:
+        raise SettingsInvalid(
+            f"STRIPWATCH_ENGINE, or what was measured: {name} needs ONNX Runtime's {provider}, got {', '.join(there)}: "
+            "pip install onnxruntime-gpu in place of onnxruntime"
+        )
+    return partial(module.engines, threads=threads, provider=provider)

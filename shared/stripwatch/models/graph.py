@@ -13,13 +13,17 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """One input, and outputs by name of which the first are the scores; `model` is for messages."""
+    """One input, and outputs by name of which the first are the scores; `model` is for messages.
+
+    `precision` is what an engine that can choose calculates in: float32 or bfloat16.
+    """
 
     model: str
     input: str
     dtype: str
     shape: Shape
     outputs: Mapping[str, Shape]
+    precision: str = "float32"
 
     @property
     def scores(self) -> str:

@@ -53,13 +53,13 @@ _BROKEN = (
 )
 """What NumPy and zipfile raise over a damaged file."""
 
-Build = Callable[[bytes, Signature], Engine]
-"""Makes an engine of a graph's bytes; ModelInvalid if the two disagree."""
+Build = Callable[[bytes, Signature, int], tuple[Engine, ...]]
+"""Makes so many engines of a graph's bytes, one for each thread; ModelInvalid if the two disagree."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model that passed its self-test, with one engine for each worker; `heads` are those that take descriptors."""
+    """A model that passed its self-test, with an engine for each worker; `heads` are those that take descriptors."""
 
     spec: ModelSpec
     manifest: Manifest
@@ -88,8 +88,8 @@ def load(folder: ModelFolder, build: Build, engines: int = 1, key: PublicKey | N
     manifest = read_manifest(folder.path, key)
     graph = _graph(folder.path / GRAPH, manifest.sha256, manifest.graph)
     reference = _reference(folder.path / REFERENCE, manifest)
-    built = tuple(build(graph, manifest.graph) for _ in range(engines))
-    for engine in built:
+    built = build(graph, manifest.graph, engines)
+    for engine in dict.fromkeys(built):  # several threads may have one and the same
         check_parity(engine, manifest, reference.tiles, reference.outputs)  # warms it up as well
     spec = ModelSpec(
         ref=manifest.ref,
@@ -111,8 +111,8 @@ def _heads(
     if manifest.head is None or manifest.head_sha256 is None or reference.descriptors is None:
         return ()
     graph = _graph(folder.path / HEAD, manifest.head_sha256, manifest.head)
-    heads = tuple(build(graph, manifest.head) for _ in range(engines))
-    for head in heads:
+    heads = build(graph, manifest.head, engines)
+    for head in dict.fromkeys(heads):
         check_parity(head, manifest, reference.descriptors, reference.outputs)
     return heads
 

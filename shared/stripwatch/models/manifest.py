@@ -56,6 +56,8 @@ class Manifest:
     head_sha256: str | None = None
     """Of an anomaly scorer's second graph, from descriptors to scores."""
     map_side: int | None = None
+    precision: str = "float32"
+    """What an engine that can choose calculates in; which scores still pass is the tolerance's to say."""
 
     @property
     def graph(self) -> Signature:
@@ -66,14 +68,17 @@ class Manifest:
             outputs[DESCRIPTOR] = (self.descriptors.width,)
         if self.map_side:
             outputs[MAP] = (self.map_side, self.map_side)
-        return Signature(str(self.ref), INPUT, spec.dtype, (spec.channels, spec.size, spec.size), outputs)
+        return Signature(
+            str(self.ref), INPUT, spec.dtype, (spec.channels, spec.size, spec.size), outputs, self.precision
+        )
 
     @property
     def head(self) -> Signature | None:
         """What `head.onnx` takes and gives, if there is one."""
         if self.head_sha256 is None or self.descriptors is None:
             return None
-        return Signature(f"{self.ref} (head)", DESCRIPTOR, "float32", (self.descriptors.width,), {self.output: ()})
+        shape = (self.descriptors.width,)
+        return Signature(f"{self.ref} (head)", DESCRIPTOR, "float32", shape, {self.output: ()}, self.precision)
 
 
 class _Part(BaseModel):
@@ -124,6 +129,7 @@ class _File(_Part):
     input: _Input
     output: str
     calibration: _Calibration = Field(default_factory=_Calibration)
+    precision: Literal["float32", "bfloat16"] = "float32"
     reference: _Reference
     descriptor: _Descriptor | None = None
     map: _Map | None = None
@@ -211,6 +217,7 @@ def _checked(path: Path, given: _File) -> Manifest:
         descriptors=DescriptorSpec(descriptor.width, descriptor.backbone_sha256) if descriptor else None,
         head_sha256=descriptor.head_sha256 if descriptor else None,
         map_side=given.map.side if given.map else None,
+        precision=given.precision,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stripwatch.errors import ModelInvalid, ModelNotReady
+from stripwatch.errors import ModelInvalid, ModelNotReady, SettingsInvalid
 from stripwatch.models.graph import Port, Signature, check
 from stripwatch.ports import Descriptors, Outputs, Scores, Tiles
 
@@ -18,15 +18,37 @@ import onnxruntime as ort
 
 _TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 _ERRORS_ONLY = 3
+_CPU = "CPUExecutionProvider"
+_BEHIND = {"TensorrtExecutionProvider": ["CUDAExecutionProvider"]}
+"""What takes the nodes that a provider does not, before the CPU does."""
+_TAGS = {_CPU: "", "CUDAExecutionProvider": " cuda", "TensorrtExecutionProvider": " tensorrt"}
+
+
+def providers() -> list[str]:
+    """The execution providers of the ONNX Runtime that is installed here."""
+    return list(ort.get_available_providers())
+
+
+def engines(
+    graph: bytes, signature: Signature, count: int = 1, *, threads: int = 1, provider: str = _CPU
+) -> tuple[OnnxEngine, ...]:
+    """`count` engines of a graph, each for one thread at a time.
+
+    Without threads of its own a session serves any number of callers at once, so they share one and its weights.
+    """
+    if threads == 1:
+        return (OnnxEngine(graph, signature, threads, provider),) * count
+    return tuple(OnnxEngine(graph, signature, threads, provider) for _ in range(count))
 
 
 class OnnxEngine:
-    """One session on the CPU, for one thread at a time.
+    """One session.
 
-    Its threads do not spin while they wait: spinning threads of one engine take the cores of the others.
+    Its threads do not spin while they wait: spinning threads of one engine take the cores of the others. It calculates
+    in the graph's own precision, whichever the manifest would rather have.
     """
 
-    def __init__(self, graph: bytes, signature: Signature, threads: int = 1) -> None:
+    def __init__(self, graph: bytes, signature: Signature, threads: int = 1, provider: str = _CPU) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -36,15 +58,19 @@ class OnnxEngine:
         options.log_severity_level = _ERRORS_ONLY
         model = signature.model
         try:
-            self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            behind = _BEHIND.get(provider, [])
+            self._session = ort.InferenceSession(graph, options, providers=[provider, *behind])
         except Exception as error:  # ONNX Runtime's own classes share no base but this
             raise ModelInvalid(f"model {model}: ONNX Runtime does not take its graph: {_line(error)}") from error
+        first = self._session.get_providers()[0]
+        if first != provider:  # it only warns, and takes the next one
+            raise SettingsInvalid(
+                f"STRIPWATCH_ENGINE, or what was measured: expected ONNX Runtime to run {model} on {provider}, "
+                f"got {first}: are the GPU, its driver and its libraries there?"
+            )
+        self.name = f"onnxruntime/{ort.__version__}{_TAGS[provider]}"
         self._signature = signature
         check(signature, _ports(self._session.get_inputs()), _ports(self._session.get_outputs()))
-
-    @property
-    def name(self) -> str:
-        return f"onnxruntime/{ort.__version__}"
 
     def __call__(self, rows: Tiles | Descriptors) -> Scores:
         return self.run(rows)[0]

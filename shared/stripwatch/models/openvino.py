@@ -17,36 +17,43 @@ sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # the way 
 
 import openvino as ov  # noqa: E402 - after the line above
 
+_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 _TYPES = {"u8": "uint8", "f32": "float32"}
 
 
-class OpenVinoEngine:
-    """One compiled graph on the CPU, for one thread at a time.
+def engines(graph: bytes, signature: Signature, count: int = 1, *, threads: int = 1) -> tuple[OpenVinoEngine, ...]:
+    """`count` engines of a graph, each for one thread at a time: streams of one compiled graph, with its weights once.
 
     Its threads are not pinned: pinned ones of two processes land on the same core. It calculates in float32 where the
-    CPU would rather take bfloat16, so that scores agree with those of other engines.
+    CPU would rather take bfloat16, so that scores agree with those of other engines, unless the manifest says so.
+
+    The very first run in a process must end before another begins: OpenVINO then fills a table under a lock of its
+    own, gives Python's lock away meanwhile, and two threads wait for each other for good.
     """
+    options = {
+        "NUM_STREAMS": count,
+        "INFERENCE_NUM_THREADS": count * threads,
+        "ENABLE_CPU_PINNING": False,
+        "INFERENCE_PRECISION_HINT": _PRECISIONS[signature.precision],
+    }
+    try:
+        core = ov.Core()
+        compiled = core.compile_model(core.read_model(model=graph), "CPU", options)
+        taken = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    except Exception as error:  # each C++ exception comes as another class of Python's own
+        raise ModelInvalid(f"model {signature.model}: OpenVINO does not take its graph: {_line(error)}") from error
+    inputs = {_called(node, signature.input): _port(node) for node in compiled.inputs}
+    check(signature, inputs, {name: _port(node) for node in compiled.outputs for name in node.get_names()})
+    name = f"openvino/{version('openvino')}{'' if taken == 'f32' else f' {taken}'}"
+    return tuple(OpenVinoEngine(compiled.create_infer_request(), signature, name) for _ in range(count))
 
-    def __init__(self, graph: bytes, signature: Signature, threads: int = 1) -> None:
-        options = {
-            "NUM_STREAMS": 1,
-            "INFERENCE_NUM_THREADS": threads,
-            "ENABLE_CPU_PINNING": False,
-            "INFERENCE_PRECISION_HINT": "f32",
-        }
-        try:
-            core = ov.Core()
-            compiled = core.compile_model(core.read_model(model=graph), "CPU", options)
-        except Exception as error:  # each C++ exception comes as another class of Python's own
-            raise ModelInvalid(f"model {signature.model}: OpenVINO does not take its graph: {_line(error)}") from error
-        inputs = {_called(node, signature.input): _port(node) for node in compiled.inputs}
-        check(signature, inputs, {name: _port(node) for node in compiled.outputs for name in node.get_names()})
-        self._signature = signature
-        self._request = compiled.create_infer_request()
 
-    @property
-    def name(self) -> str:
-        return f"openvino/{version('openvino')}"
+class OpenVinoEngine:
+    """One request to a compiled graph. Its name says the precision where that is not float32."""
+
+    def __init__(self, request: Any, signature: Signature, name: str) -> None:
+        self._request, self._signature = request, signature
+        self.name = name
 
     def __call__(self, rows: Tiles | Descriptors) -> Scores:
         return self.run(rows)[0]
