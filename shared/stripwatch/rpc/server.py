@@ -28,6 +28,8 @@ CONNECTION_AGE_S = 120.0
 """A client moves to a new connection after this long, so that replicas added later get their share of the traffic."""
 CONNECTION_GRACE_S = 60.0
 READY_EVERY_S = 1.0
+STARTING_EVERY_S = 0.1
+"""Until it is ready for the first time: whoever waits for a start does not wait for a second to be full."""
 _WAITING_PER_WORKER = 4
 _SETTLE_S = 0.05
 
@@ -37,11 +39,11 @@ _STATUS = health_pb2.HealthCheckResponse
 class GrpcServer:
     """A threaded gRPC server. `ready` is asked about once a second and its answer published as the health status.
 
-    `ready` returns None, or the reason why the service cannot do its work now. `connection_age_s` None keeps
-    connections for as long as clients like: for services of long streams. All names of services that were added,
-    and "" for the whole, have the same health. Without `tls` it speaks plain text; with `tokens` the services that are
-    added ask for one of them, health and reflection (which tell nothing of any strip) do not. SettingsInvalid if the
-    files for TLS cannot be used.
+    Until the first time that it is, `ready` is asked more often. It returns None, or the reason why the service cannot
+    do its work now. `connection_age_s` None keeps connections for as long as clients like: for services of long
+    streams. All names of services that were added, and "" for the whole, have the same health. Without `tls` it speaks
+    plain text; with `tokens` the services that are added ask for one of them, health and reflection (which tell nothing
+    of any strip) do not. SettingsInvalid if the files for TLS cannot be used.
     """
 
     def __init__(
@@ -119,12 +121,15 @@ class GrpcServer:
         self._server.stop(0).wait()
 
     def _poll(self) -> None:
+        every = STARTING_EVERY_S
         while True:
             reason = self._ask()
             if self._stopping.is_set():
                 return
             self._publish(reason)
-            if self._stopping.wait(READY_EVERY_S):
+            if reason is None:
+                every = READY_EVERY_S
+            if self._stopping.wait(every):
                 return
 
     def _ask(self) -> str | None:
