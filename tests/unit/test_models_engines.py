@@ -153,7 +153,8 @@ def test_an_engine_that_is_not_installed_is_named_with_its_extra(monkeypatch: py
     with pytest.raises(SettingsInvalid) as refused:
         builder("openvino")
     assert str(refused.value) == (
-        "STRIPWATCH_ENGINE, or what was measured: openvino is not installed here: pip install 'stripwatch[openvino]'"
+        "STRIPWATCH_ENGINE or STRIPWATCH_ENGINE_FILE: openvino is not installed here: "
+        "pip install 'stripwatch[openvino]'"
     )
 
 

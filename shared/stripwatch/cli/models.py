@@ -1,4 +1,4 @@
-"""`stripwatch models`: which there are, whether they are whole, and building them here."""
+"""`stripwatch models`: which there are, whether they are whole, which engine suits them, building them here."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from stripwatch.cli import measure
 from stripwatch.cli.model_checks import check as check_model
 from stripwatch.cli.model_checks import key, store
 from stripwatch.cli.show import console, emit, table, word
@@ -22,7 +23,9 @@ from stripwatch.models.load import check_files
 from stripwatch.models.manifest import FILE, Manifest, manifest_bytes, read_manifest
 from stripwatch.models.store import ModelFolder
 
-app = typer.Typer(help="List, show, check and build models.", no_args_is_help=True)
+app = typer.Typer(help="List, show, check, measure and build models.", no_args_is_help=True)
+
+app.command("measure")(measure.command)
 
 _NO_TRAINER = "the trainer is not installed here: pip install '.[train]'"
 

@@ -18,6 +18,7 @@ _MODULES: dict[EngineName, str] = {
     "tensorrt": "stripwatch.models.onnx",
 }
 _EXTRAS: dict[EngineName, str] = {"onnxruntime": "classifier", "openvino": "openvino"}
+_NAMED_BY = "STRIPWATCH_ENGINE or STRIPWATCH_ENGINE_FILE"
 _PROVIDERS: dict[EngineName, str] = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 
 
@@ -28,14 +29,14 @@ def builder(name: EngineName, threads: int = 1) -> Build:
     except ImportError as error:
         extra = _EXTRAS.get(name, "classifier")
         raise SettingsInvalid(
-            f"STRIPWATCH_ENGINE, or what was measured: {name} is not installed here: pip install 'stripwatch[{extra}]'"
+            f"{_NAMED_BY}: {name} is not installed here: pip install 'stripwatch[{extra}]'"
         ) from error
     if name not in _PROVIDERS:
         return partial(module.engines, threads=threads)
     provider, there = _PROVIDERS[name], module.providers()
     if provider not in there:
         raise SettingsInvalid(
-            f"STRIPWATCH_ENGINE, or what was measured: {name} needs ONNX Runtime's {provider}, got {', '.join(there)}: "
+            f"{_NAMED_BY}: {name} needs ONNX Runtime's {provider}, got {', '.join(there)}: "
             "pip install onnxruntime-gpu in place of onnxruntime"
         )
     return partial(module.engines, threads=threads, provider=provider)

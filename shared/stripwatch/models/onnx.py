@@ -65,7 +65,7 @@ class OnnxEngine:
         first = self._session.get_providers()[0]
         if first != provider:  # it only warns, and takes the next one
             raise SettingsInvalid(
-                f"STRIPWATCH_ENGINE, or what was measured: expected ONNX Runtime to run {model} on {provider}, "
+                f"STRIPWATCH_ENGINE or STRIPWATCH_ENGINE_FILE: expected ONNX Runtime to run {model} on {provider}, "
                 f"got {first}: are the GPU, its driver and its libraries there?"
             )
         self.name = f"onnxruntime/{ort.__version__}{_TAGS[provider]}"

@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from stripwatch.models.batching import Batching
+from stripwatch.models.choice import PLACE, read_choice
 from stripwatch.models.engines import EngineName
 from stripwatch.runtime import cores
 from stripwatch.runtime.places import model_folders
@@ -31,7 +32,14 @@ class ModelServiceSettings(ServiceSettings):
         description="Ed25519 public key (PEM file); with one, only models whose manifest is signed for it are served",
     )
     engine: EngineName = Field(
-        default="onnxruntime", description="What runs the models: onnxruntime, or openvino (extra of that name)"
+        default="onnxruntime",
+        description="What runs the models: onnxruntime, openvino (extra of that name), cuda or tensorrt (with "
+        "onnxruntime-gpu); unless it is set, what STRIPWATCH_ENGINE_FILE says",
+    )
+    engine_file: Path = Field(
+        default=PLACE,
+        description="What `stripwatch models measure --write` wrote down: engine, threads and workers, taken where "
+        "STRIPWATCH_ENGINE is not set",
     )
     engine_workers: int = Field(
         default_factory=lambda: max(1, cores.available() // 2),
@@ -48,6 +56,21 @@ class ModelServiceSettings(ServiceSettings):
         default=1024, ge=1, le=1_000_000, description="Tiles of one model that may wait; beyond it: RESOURCE_EXHAUSTED"
     )
     rescan_seconds: float = Field(default=5.0, gt=0, le=3600, description="How often to look for new model versions")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _chosen(cls, given: dict[str, object]) -> dict[str, object]:
+        """What was measured stands in for what is not set, none of it for another engine."""
+        if "engine" in given:
+            return given
+        place = Path(str(given.get("engine_file", PLACE)))
+        choice = read_choice(place)
+        if choice is None:
+            if "engine_file" in given:
+                raise ValueError(f"STRIPWATCH_ENGINE_FILE: expected a file, got {str(place)!r}, which is none")
+            return given
+        chosen = {"engine": choice.engine, "engine_threads": choice.threads, "engine_workers": choice.workers}
+        return {**chosen, **given}
 
     @field_validator("models", mode="before")
     @classmethod
