@@ -104,8 +104,8 @@ class Rig:
     def __init__(self, pipeline: Pipeline, profile: Profile, pictures: npt.NDArray[np.uint8], folder: Path) -> None:
         self._pipeline, self._profile, self._folder = pipeline, profile, folder
         self._redis: Any = redis.Redis.from_url(pipeline.redis_url)
-        self._pictures = folder / "pictures.npy"
-        np.save(self._pictures, pictures)
+        self.pictures = folder / "pictures.npy"
+        np.save(self.pictures, pictures)
         self._tiles = pictures.shape[2] // TILE_PX
         self._runs = 0
         self._empty = self.used()
@@ -116,21 +116,28 @@ class Rig:
     def version(self) -> str:
         return str(self._redis.info("server")["redis_version"])
 
-    def run(self, frames: int, **kind: Any) -> Run:
-        """One run to its verdict; AssertionError unless the verdict accounts for every frame that was offered."""
+    @property
+    def pipeline(self) -> Pipeline:
+        return self._pipeline
+
+    def run(self, frames: int, *, look_every_s: float = LOOK_EVERY_S, **kind: Any) -> Run:
+        """One run to its verdict; AssertionError unless the verdict accounts for every frame that was offered.
+
+        Each look is a command to Redis, which also wakes its timers: whoever measures latency looks rarely.
+        """
         self._runs += 1
         load = LineLoad(
             redis_url=self._pipeline.redis_url,
             strip=f"{self._profile.name}-{self._runs}",
             account=str(self._folder / "account.json"),
-            pictures=str(self._pictures),
+            pictures=str(self.pictures),
             frames=frames,
             recipe=self._profile.name,
             **{"budget_bytes": self._empty + BACKLOG_BYTES, **kind},
         )
         source = self._pipeline.supervisor.start(load.process(f"source-{self._runs}"))
         self._pipeline.supervisor.leave_alone(source.spec.name)
-        run = self._follow(load, source)
+        run = self._follow(load, source, look_every_s)
         self._pipeline.finish(source, 60.0)
         run.verdict = decode_verdict(self._pipeline.verdict(load.run).event.body)
         run.verdict_at = run.verdict.decided_at_ns / 1e9
@@ -139,7 +146,7 @@ class Rig:
         balanced(run)
         return run
 
-    def _follow(self, load: LineLoad, source: Child) -> Run:
+    def _follow(self, load: LineLoad, source: Child, look_every_s: float) -> Run:
         keys, run = Keys(LINE), Run(load, self._tiles)
         names = [name for name, _ in load.cameras]
         run.recorded_at = {name: np.full(load.frames, np.nan) for name in names}
@@ -165,12 +172,13 @@ class Rig:
                 run.recorded_at[name][fresh] = now
             run.most_waiting = max(run.most_waiting, int(waiting))
             if done >= warm and (not run.samples or done == total or now > run.samples[-1][0] + SAMPLE_EVERY_S):
-                run.samples.append((now, done, self._cpu()))
+                before_that = run.samples[-1][2] if run.samples else {}
+                run.samples.append((now, done, before_that | self._cpu()))  # the source may have ended
             if done != before:
                 before, moved = done, time.monotonic()
             elif time.monotonic() - moved > STUCK_S or (source.code or 0) > 0:
                 raise StripwatchError(f"nothing moves any more: {self._pipeline.supervisor.last_words()}")
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(look_every_s)
 
     def _cpu(self) -> dict[str, float]:
         spent = {}

@@ -73,6 +73,9 @@ class Answer:
     def done(self) -> bool:
         return time.monotonic() >= self.at
 
+    def when_done(self, wake: Callable[[], None]) -> None:
+        """Whoever waits looks again by itself."""
+
     def result(self) -> npt.NDArray[np.int32]:
         if self.fault is not None:
             raise self.fault

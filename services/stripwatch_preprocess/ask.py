@@ -29,7 +29,7 @@ Submit = Callable[[Any, float], Pending]
 class Ask:
     """Sends N rows, tiles or their descriptors, in requests of `batch_tiles`; all of them share the deadline.
 
-    `describes` says whether descriptors may come with the scores. They do only with a first try: who wants them must
+    `wake` is called, by any thread, when an answer came. `describes` says whether descriptors may come with the scores. They do only with a first try: who wants them must
     not have to wait for another.
     """
 
@@ -40,6 +40,7 @@ class Ask:
         rows: Tiles | Descriptors,
         batch_tiles: int,
         deadline: Deadline,
+        wake: Callable[[], None],
         *,
         patient: bool,
         describes: bool = False,
@@ -53,6 +54,7 @@ class Ask:
         most = max(1, min(batch_tiles, REQUEST_BYTES // rows[0].nbytes))
         self._parts = [rows[at : at + most] for at in range(0, len(rows), most)]
         self._deadline = deadline
+        self._wake = wake
         self._patient = patient
         self._waits = backoff(0.02, 0.5)
         self._not_found = 0
@@ -82,6 +84,8 @@ class Ask:
         try:
             left = self._deadline.check(f"scores of {self._model}")
             self._pending = [self._submit(part, left) for part in self._parts]
+            for pending in self._pending:
+                pending.when_done(self._wake)
         except StripwatchError as error:
             self._try_later(error)
 

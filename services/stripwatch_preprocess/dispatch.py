@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -52,6 +53,7 @@ class Dispatch:
         self._active: list[Batch] = []
         self._resting: list[Batch] = []
         self._away: set[Role] = set()
+        self._news = threading.Event()
 
     def add(self, job: Job, *, alone: bool) -> None:
         """Takes a frame with one tile or more; `alone` gives it a batch of its own."""
@@ -74,9 +76,9 @@ class Dispatch:
         """Frames that wait for a service that is away."""
         return [job.ticket for batch in self._resting for job in batch.jobs]
 
-    def send(self, *, partial: bool) -> None:
-        """Starts batches while there is room; half-full ones only if `partial`."""
-        while len(self._active) < self._in_flight and (batch := self._next(partial)) is not None:
+    def send(self) -> None:
+        """Starts batches while there is room. What waits while there is none makes the next ones fuller."""
+        while len(self._active) < self._in_flight and (batch := self._next()) is not None:
             deadline = Deadline.after(self._request_seconds)  # one budget for both services
             batch.asks = self._asks(batch, deadline)
             self._active.append(batch)
@@ -87,6 +89,11 @@ class Dispatch:
         self._active = [batch for batch in self._active if batch not in over]
         return [settled for batch in over for settled in self._conclude(batch)]
 
+    def wait(self, seconds: float) -> None:
+        """Until an answer comes, and no longer than that; those that came since the last wait count."""
+        self._news.wait(seconds)
+        self._news.clear()
+
     def cancel(self) -> None:
         """Drops everything."""
         for batch in self._active:
@@ -95,7 +102,7 @@ class Dispatch:
         self._active, self._resting, self._queues = [], [], {}
         self._alone.clear()
 
-    def _next(self, partial: bool) -> Batch | None:
+    def _next(self) -> Batch | None:
         now = time.monotonic()
         for batch in self._resting:
             if batch.rests_until <= now:
@@ -104,11 +111,10 @@ class Dispatch:
         if self._alone:
             return Batch([self._alone.popleft()])
         for key, queue in self._queues.items():
-            if partial or sum(len(job.frame.tiles) for job in queue) >= self._batch_tiles:
-                batch = Batch(self._fill(queue))
-                if not queue:
-                    del self._queues[key]
-                return batch
+            batch = Batch(self._fill(queue))
+            if not queue:
+                del self._queues[key]
+            return batch
         return None
 
     def _fill(self, queue: deque[Job]) -> list[Job]:
@@ -144,7 +150,16 @@ class Dispatch:
         if descriptors is not None:
             submit = partial(scorer.submit_descriptors, spec)
         rows = batch.tiles(role) if descriptors is None else descriptors
-        return Ask(submit, spec.ref, rows, self._batch_tiles, deadline, patient=patient, describes=describes)
+        return Ask(
+            submit,
+            spec.ref,
+            rows,
+            self._batch_tiles,
+            deadline,
+            self._news.set,
+            patient=patient,
+            describes=describes,
+        )
 
     def _conclude(self, batch: Batch) -> list[Settled]:
         asked = set(batch.asks)

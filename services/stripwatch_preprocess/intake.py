@@ -10,9 +10,10 @@ from stripwatch.ports import Entry, LineStream
 from stripwatch_preprocess.hand import Hand, Ticket
 
 IDLE_BLOCK_MS = 250
-BUSY_BLOCK_MS = 5
+"""Only with empty hands: Redis ends a wait when it turns to it, up to 100 ms late, whatever it was told."""
 IDLE_S = 0.02
 BUSY_S = 0.002
+"""How often to look for new entries while batches are under way; their answers end the wait at once."""
 LONGEST_CLAIM_PAUSE_S = 1.0
 SUSPECTS_IN_A_ROW = 8
 """After so many abandoned entries it is the turn of new ones, so that neither starves the other."""
@@ -35,7 +36,7 @@ class Intake:
         capacity: int,
         capacity_bytes: int,
         claim_idle_s: float,
-        sleep: Callable[[float], object],
+        wait: Callable[[float], object],
     ) -> None:
         self._lines = list(lines)
         self._hand = hand
@@ -46,22 +47,19 @@ class Intake:
         self._largest = 0
         self._idle_ms = round(claim_idle_s * 1000)
         self._pause_s = min(LONGEST_CLAIM_PAUSE_S, claim_idle_s / 4)
-        self._sleep = sleep
+        self._wait = wait
         self._claim_at = 0.0
         self._in_a_row = 0
         self._suspects: deque[Ticket] = deque()
         self.fresh: deque[Ticket] = deque()
         """Taken and not yet looked at."""
-        self.caught_up = False
-        """Whether fewer entries were there than asked for: no use in waiting for more to fill a batch."""
 
     def take(self, *, busy: bool) -> None:
         """Takes what there is; waits a moment if there is nothing. `busy` says that batches are under way."""
         self._claim()
         if self._suspects:
-            self.caught_up = True
             if busy:
-                self._sleep(BUSY_S)
+                self._wait(BUSY_S)
             else:
                 self.fresh.append(self._suspects.popleft())
                 self._in_a_row += 1
@@ -71,19 +69,16 @@ class Intake:
 
     def wait(self) -> None:
         """Takes nothing for a moment."""
-        self.caught_up = True
-        self._sleep(BUSY_S)
+        self._wait(BUSY_S)
 
     def _read(self, busy: bool) -> None:
         # Each line has its own room: frames of one that wait for a service must not hold up the others.
         rooms = {line.line: self._capacity - self._hand.on(line.line) for line in self._lines}
         count = min(self._prefetch, max(rooms.values()), self._room_in_bytes())
         if count <= 0:
-            self.caught_up = True
-            self._sleep(BUSY_S if busy else IDLE_S)
+            self._wait(IDLE_S)
             return
-        alone = len(self._lines) == 1
-        block_ms = 0 if not alone or self.fresh else BUSY_BLOCK_MS if len(self._hand) else IDLE_BLOCK_MS
+        block_ms = 0 if len(self._hand) or len(self._lines) > 1 else IDLE_BLOCK_MS
         got = 0
         for line in self._lines:
             room = min(count - got, rooms[line.line])
@@ -92,9 +87,8 @@ class Intake:
                 self.fresh.extend(tickets)
                 got += len(tickets)
         self._lines.append(self._lines.pop(0))  # each line is first in its turn
-        self.caught_up = got < count
-        if not alone and not self.fresh:
-            self._sleep(BUSY_S if busy else IDLE_S)
+        if not self.fresh and not block_ms:
+            self._wait(BUSY_S if busy else IDLE_S)
 
     def _claim(self) -> None:
         """Takes over abandoned entries: whole ones as they come, suspects one at a time."""

@@ -83,7 +83,7 @@ class Preprocess:
             capacity=self.settings.prefetch * self.settings.in_flight,
             capacity_bytes=self.settings.hand_bytes,
             claim_idle_s=self.settings.claim_idle_seconds,
-            sleep=self.lifecycle.sleep,
+            wait=self.dispatch.wait,
         )
 
     def step(self, intake: Intake) -> None:
@@ -99,9 +99,9 @@ class Preprocess:
         while intake.fresh:
             self.open(intake.fresh.popleft())
         self.reopen()
-        self.dispatch.send(partial=intake.caught_up)
         for settled in self.dispatch.poll():
             self.conclude(settled)
+        self.dispatch.send()
         self.hand.publish()
 
     def beat(self) -> None:
@@ -208,7 +208,7 @@ class Preprocess:
         """Takes nothing more, finishes what is under way, hands back the rest, leaves the group."""
         deadline = Deadline.after(self.settings.drain_seconds)
         while (self.dispatch.busy or self.hand.unpublished) and deadline.left() > 0:
-            self.dispatch.send(partial=True)
+            self.dispatch.send()
             for settled in self.dispatch.poll():
                 self.conclude(settled)
             try:
@@ -216,7 +216,7 @@ class Preprocess:
                 self.hand.keep()
             except (Unavailable, Overloaded, DeadlineExceeded):
                 time.sleep(LATER_S)
-            time.sleep(BUSY_S)
+            self.dispatch.wait(BUSY_S)
         self.dispatch.cancel()
         try:
             count = self.hand.hand_back()

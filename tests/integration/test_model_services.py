@@ -114,6 +114,16 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service.close()
 
 
+def test_who_asked_is_woken_by_an_answer_and_by_a_refusal(classifier: Service) -> None:
+    spec = classifier.client.describe("steel", LONG_S)
+    for tiles in (grey_tiles([10, 20]), grey_tiles([10, 20], size=3)):
+        woken = threading.Event()
+        pending = classifier.client.submit(spec, tiles, LONG_S)
+        pending.when_done(woken.set)
+        assert woken.wait(LONG_S)
+        assert pending.done()
+
+
 def test_the_classifier_gives_the_scores_that_the_model_means(classifier: Service) -> None:
     spec = classifier.client.describe("steel/1", LONG_S)
     tiles = grey_tiles(range(0, 256, 5))

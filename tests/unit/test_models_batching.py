@@ -72,11 +72,11 @@ def test_each_request_gets_the_scores_of_its_own_tiles(gate: Gate) -> None:
     assert [len(batch) for batch in gate.batches] == [1, 8]  # what waited went together
 
 
-def test_a_request_larger_than_a_batch_is_split_and_answered_whole(gate: Gate) -> None:
+def test_a_request_larger_than_a_batch_is_split_evenly_and_answered_whole(gate: Gate) -> None:
     gate.open.set()
     batcher = _batcher(gate, max_batch=8)
     assert batcher.submit(_tiles(*range(20)), Deadline.after(SOON)).result()[0].tolist() == list(range(20))
-    assert [len(batch) for batch in gate.batches] == [8, 8, 4]
+    assert [len(batch) for batch in gate.batches] == [7, 7, 6]
 
 
 def test_requests_that_want_other_extras_never_share_a_batch_and_none_gets_anothers(gate: Gate) -> None:

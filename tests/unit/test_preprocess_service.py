@@ -82,7 +82,8 @@ def test_a_pinned_version_that_is_gone_is_replaced_and_both_are_named() -> None:
 def test_tiles_of_several_frames_share_a_request_and_no_request_is_too_large() -> None:
     plant = started(*[HEALTHY] * 10)
     plant.worker(batch_tiles=12).until(lambda: len(plant.results()) == 10)
-    assert [count for _, count in plant.classifier.requests] == [12, 12, 6]
+    # The first entry comes alone: nobody knows yet how large they are.
+    assert [count for _, count in plant.classifier.requests] == [3, 12, 12, 3]
 
 
 def test_a_frame_of_more_tiles_than_a_request_holds_is_sent_in_parts() -> None:
@@ -302,7 +303,7 @@ def test_a_scorer_on_the_classifiers_backbone_gets_its_descriptors_instead_of_ti
     shared, apart = on_one_backbone(*images), started(*images)
     shared.worker(batch_tiles=12).until(lambda: len(shared.results()) == 9)
     apart.worker(batch_tiles=12).until(lambda: len(apart.results()) == 9)
-    assert shared.anomaly.by_descriptors == apart.anomaly.requests == [("texture/1", 12)] * 2 + [("texture/1", 3)]
+    assert shared.anomaly.by_descriptors == apart.anomaly.requests == [("texture/1", count) for count in (3, 12, 12)]
     assert shared.anomaly.requests == []
     assert {index: encode_result(result) for index, result in shared.results().items()} == {
         index: encode_result(result) for index, result in apart.results().items()
@@ -472,8 +473,8 @@ def test_a_slow_worker_keeps_what_it_has() -> None:
     plant.classifier.fault = PeerUnavailable("away")
     worker.rounds(5)
     worker.service.hand._keep_at = 0
-    worker.rounds(1)
-    assert plant.line.frames.claim("other", 20, 10) == []
+    worker.service.hand.keep()
+    assert plant.line.frames.claim("other", 200, 10) == []
     assert plant.line.frames.backlog().pending == 2
 
 

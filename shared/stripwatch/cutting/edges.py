@@ -74,6 +74,7 @@ def _extent(counts: Counts, full: int) -> tuple[int, int] | None:
 
 def _begin(bright: npt.NDArray[np.bool_]) -> int | None:
     run = min(RUN, len(bright))
-    ahead = np.convolve(bright, np.ones(run, dtype=np.int32))[run - 1 :]  # sums over [i, i + run), short at the end
-    found = np.flatnonzero(bright & (ahead * 2 >= run))
-    return int(found[0]) if len(found) else None
+    for start in np.flatnonzero(bright):  # mostly the first
+        if 2 * np.count_nonzero(bright[start : start + run]) >= run:
+            return int(start)
+    return None

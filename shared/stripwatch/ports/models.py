@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -52,6 +53,9 @@ class Pending(Protocol):
     """A batch on its way."""
 
     def done(self) -> bool: ...
+
+    def when_done(self, wake: Callable[[], None]) -> None:
+        """Calls `wake` once it is done, from a thread of its own or at once."""
 
     def result(self) -> npt.NDArray[np.int32]:
         """Scores in units of QUANTUM, (N, classes) or (N,); waits for them, raises what the service answered."""

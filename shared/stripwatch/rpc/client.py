@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -107,6 +108,9 @@ class RemotePending:
 
     def done(self) -> bool:
         return bool(self.call.done())
+
+    def when_done(self, wake: Callable[[], None]) -> None:
+        self.call.add_done_callback(lambda _call: wake())
 
     def cancel(self) -> None:
         self.call.cancel()
