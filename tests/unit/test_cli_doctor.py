@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from stripwatch.cli.findings import Level
 from stripwatch.cli.line_checks import line_findings, service_findings
+from stripwatch.cli.model_checks import model_findings
 from stripwatch.cli.redis_checks import RedisFacts, redis_findings
 from stripwatch.domain.frame import RunId
 from stripwatch.ports import Done, Kind, LineState, LineStream, Outgoing
 from stripwatch.stream.memory import MemoryStream
+from tiny_models import write_model
 
 GOOD = RedisFacts("7.0.15", "noeviction", 10 << 20, 512 << 20, True, "everysec", "")
 RUN = RunId("line1", "coil", "r1")
@@ -92,3 +95,30 @@ def test_a_service_that_is_not_serving_fails() -> None:
     assert good.level is Level.OK
     assert bad.level is Level.FAIL
     assert "NOT_SERVING at b:2" in bad.says
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_model(tmp_path / "models")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STRIPWATCH_MODELS", str(tmp_path / "models"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_models_are_checked_on_the_engine_that_services_would_take(
+    models: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    monkeypatch.setenv("STRIPWATCH_ENGINE", engine)
+    (found,) = model_findings()
+    assert (found.what, found.level) == ("model steel/1", Level.OK)
+    assert f"hashes and self-test hold on {engine}/" in found.says
+
+
+def test_an_engine_file_with_a_fault_is_named_and_no_model_is_blamed(models: Path) -> None:
+    (models / "var").mkdir()
+    (models / "var" / "engine.json").write_text("{}", encoding="utf-8")
+    (found,) = model_findings()
+    assert (found.what, found.level) == ("engine", Level.FAIL)
+    assert found.says.startswith("var/engine.json: format: ")
+    assert "stripwatch models measure --write" in found.advice

@@ -8,10 +8,14 @@ from pathlib import Path
 from stripwatch.cli.findings import Finding, fail, ok, warn
 from stripwatch.errors import SettingsInvalid, StripwatchError
 from stripwatch.models.engines import builder
-from stripwatch.models.load import LoadedModel, load
+from stripwatch.models.load import Build, LoadedModel, load
+from stripwatch.models.settings import ModelServiceSettings
 from stripwatch.models.signature import PublicKey, public_key
 from stripwatch.models.store import ModelFolder, ModelStore
 from stripwatch.runtime.places import model_folders
+from stripwatch.runtime.settings import load as load_settings
+
+_ENGINE_ADVICE = "`stripwatch models measure --write` chooses one that runs here; STRIPWATCH_ENGINE names one"
 
 
 def store() -> ModelStore:
@@ -26,13 +30,15 @@ def key() -> PublicKey | None:
     return public_key(Path(named)) if named else None
 
 
+def engine() -> Build:
+    """What the services here would run models on: as set, as measured, or ONNX Runtime; SettingsInvalid."""
+    given = load_settings(ModelServiceSettings)
+    return builder(given.engine, given.engine_threads)
+
+
 def check(folder: ModelFolder) -> LoadedModel:
     """Signature (if a key is set), hashes, graph, self-test; ModelInvalid or ModelNotReady where one fails."""
-    try:
-        build = builder("onnxruntime")
-    except SettingsInvalid as error:
-        raise StripwatchError("ONNX Runtime is not installed here: pip install stripwatch[demo]") from error
-    return load(folder, build, key=key())
+    return load(folder, engine(), key=key())
 
 
 def what_holds() -> str:
@@ -45,6 +51,12 @@ def model_findings() -> list[Finding]:
     folders = models.folders()
     if not folders:
         return [fail("models", f"none in {models}", "make train, or name their folder with STRIPWATCH_MODELS")]
+    try:
+        engine()
+    except SettingsInvalid as error:
+        here = "not installed" in str(error)
+        advice = "install it to have models checked here; the services need it anyway"
+        return [(warn if here else fail)("engine", str(error), advice if here else _ENGINE_ADVICE)]
     return [_model(folder) for folder in folders]
 
 
@@ -53,7 +65,5 @@ def _model(folder: ModelFolder) -> Finding:
     try:
         model = check(folder)
     except StripwatchError as error:
-        if "not installed" in str(error):
-            return warn(what, str(error), "install it to have models checked here; the services need it anyway")
         return fail(what, str(error), f"take {folder.path} from where it came from again, or build it again")
     return ok(what, f"{what_holds()} and self-test hold on {model.spec.engine}")
