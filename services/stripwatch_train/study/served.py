@@ -64,6 +64,7 @@ def serving(models: Sequence[Path]) -> Iterator[Mapping[ModelKind, Served]]:
             env = {
                 "STRIPWATCH_MODELS": os.pathsep.join(map(str, models)),
                 "STRIPWATCH_HEALTH_PORT": str(port),
+                "STRIPWATCH_ENGINE": "onnxruntime",  # whatever was measured here: the figures are for everybody
                 "STRIPWATCH_ENGINE_WORKERS": "1",
             }
             child = Child(Spec(role.value, module(role.value), env), lambda _name, _line: None)

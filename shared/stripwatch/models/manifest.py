@@ -6,15 +6,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from stripwatch.domain.model import Clahe, DescriptorSpec, InputSpec, ModelKind, ModelRef
 from stripwatch.domain.names import check_label, shown
 from stripwatch.errors import BadInput, ModelInvalid
 from stripwatch.models import signature
 from stripwatch.models.graph import Shape, Signature
+from stripwatch.models.manifest_file import ManifestFile
 
 FILE = "manifest.json"
 INPUT = "tiles"
@@ -26,8 +27,6 @@ MAP = "map"
 
 _OUTPUTS = {ModelKind.CLASSIFIER: "probabilities", ModelKind.ANOMALY: "score"}
 _MAX_BYTES = 2**20
-
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,61 +80,6 @@ class Manifest:
         return Signature(f"{self.ref} (head)", DESCRIPTOR, "float32", shape, {self.output: ()}, self.precision)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Clahe(_Part):
-    clip_limit: float = Field(gt=0, le=100)
-    grid: int = Field(ge=1, le=64)
-
-
-class _Input(_Part):
-    size: int
-    channels: int
-    dtype: Literal["uint8", "float32"]
-    mean: list[float] = Field(default_factory=list)
-    std: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list)
-    clahe: _Clahe | None = None
-
-
-class _Calibration(_Part):
-    temperature: float | None = Field(default=None, gt=0)
-    threshold: float | None = None
-
-
-class _Reference(_Part):
-    tolerance: float = Field(gt=0, le=0.1)
-    tiles: int = Field(ge=1, le=1024)
-
-
-class _Descriptor(_Part):
-    width: int = Field(ge=1, le=16384)
-    backbone_sha256: Sha256
-    head_sha256: Sha256 | None = None
-
-
-class _Map(_Part):
-    side: int = Field(ge=1, le=256)
-
-
-class _File(_Part):
-    name: str
-    version: str
-    kind: ModelKind
-    sha256: Sha256
-    reference_sha256: Sha256
-    classes: list[str]
-    input: _Input
-    output: str
-    calibration: _Calibration = Field(default_factory=_Calibration)
-    precision: Literal["float32", "bfloat16"] = "float32"
-    reference: _Reference
-    descriptor: _Descriptor | None = None
-    map: _Map | None = None
-    provenance: dict[str, Any] = Field(default_factory=dict)
-
-
 def read_manifest(folder: Path, key: signature.PublicKey | None = None) -> Manifest:
     """The manifest of the model in NAME/VERSION; ModelInvalid names the file, the field, expected and got.
 
@@ -146,7 +90,7 @@ def read_manifest(folder: Path, key: signature.PublicKey | None = None) -> Manif
     if key is not None:
         signature.check(folder, data, key)
     try:
-        given = _File.model_validate(_json(path, data))
+        given = ManifestFile.model_validate(_json(path, data))
     except ValidationError as error:
         problem = error.errors()[0]
         field = shown(".".join(str(part) for part in problem["loc"]), 200) or "the whole"
@@ -178,7 +122,7 @@ def _json(path: Path, data: bytes) -> Any:
         raise ModelInvalid(f"{path}: expected JSON, got something else: {error}") from error
 
 
-def _checked(path: Path, given: _File) -> Manifest:
+def _checked(path: Path, given: ManifestFile) -> Manifest:
     ref = ModelRef(given.name, given.version)
     here = f"{path.parent.parent.name}/{path.parent.name}"
     if str(ref) != here:
@@ -221,7 +165,7 @@ def _checked(path: Path, given: _File) -> Manifest:
     )
 
 
-def _check_parts(path: Path, given: _File) -> None:
+def _check_parts(path: Path, given: ManifestFile) -> None:
     """A classifier gives descriptors and maps; an anomaly scorer takes descriptors, by a graph of its own."""
     has_head = given.descriptor is not None and given.descriptor.head_sha256 is not None
     if given.kind is ModelKind.CLASSIFIER and has_head:
