@@ -8,7 +8,22 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from stripwatch.cli import calibrate, data, dead, demo, doctor, line, models, recipe, recordings, simulate, up, verdicts
+from stripwatch.cli import (
+    calibrate,
+    data,
+    dead,
+    demo,
+    density,
+    doctor,
+    line,
+    models,
+    plan,
+    recipe,
+    recordings,
+    simulate,
+    up,
+    verdicts,
+)
 from stripwatch.domain.names import printable
 from stripwatch.errors import StripwatchError
 
@@ -46,6 +61,8 @@ app.command("record")(recordings.record)
 app.command("verdicts")(verdicts.verdicts)
 app.command("doctor")(doctor.doctor)
 app.command("calibrate")(calibrate.calibrate)
+app.command("density")(density.density)
+app.command("plan")(plan.plan)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(dead.app, name="dead")
