@@ -20,19 +20,13 @@ import torch
 from conditions import ROOT
 from torch import Tensor, nn
 
-from stripwatch.domain.box import Box
 from stripwatch.domain.defect import NEU_CLASSES
 from stripwatch.domain.model import ModelKind, ModelRef
-from stripwatch.domain.reading import read_tile
-from stripwatch.domain.result import TileScore
 from stripwatch.errors import StripwatchError
-from stripwatch.models.engines import EngineName, builder
-from stripwatch.models.load import GRAPH, load
+from stripwatch.models.load import GRAPH
 from stripwatch.models.manifest import DESCRIPTOR
-from stripwatch.models.store import ModelStore
 from stripwatch.pixels import Image
-from stripwatch.recipes import RecipeBook, default_folders
-from stripwatch.rpc.codec.models import quantise
+from stripwatch.recipes import default_folders
 from stripwatch_train import int8
 from stripwatch_train.anomaly import TextureHead, fit, threshold
 from stripwatch_train.descriptor import STAGES, described, staged
@@ -60,7 +54,7 @@ KNOWN, UNSEEN, UNSEEN_SEED = 2000, 1000, 60_000
 COMMAND = "python benchmarks/mobilenet.py"
 
 
-class Features1280(nn.Module):
+class Backbone(nn.Module):
     """(N, 1, 224, 224) grey to the (N, 1280) pooled features of the whole backbone and the (N, 432) descriptor."""
 
     def __init__(self, backbone: MobileNetV2, stem: type[nn.Module] = GreyStem) -> None:
@@ -79,7 +73,7 @@ class Features1280(nn.Module):
 class Served(nn.Module):
     """What is served: (N, 6) probabilities and the descriptor."""
 
-    def __init__(self, features: Features1280, head: nn.Linear) -> None:
+    def __init__(self, features: Backbone, head: nn.Linear) -> None:
         super().__init__()
         self.features, self.head = features, head
 
@@ -88,13 +82,17 @@ class Served(nn.Module):
         return torch.softmax(self.head(pooled), 1), descriptor
 
 
+def frozen(net: Backbone, ranges: Image) -> onnx.ModelProto:
+    """The backbone's graph in int8; its first output are the pooled features."""
+    return int8.quantised(tile_graph(net, SIZE, ("features", DESCRIPTOR)), ranges)
+
+
 def write_classifier(models: Path, neu: Neu, backbone: MobileNetV2) -> Path:
     """The paper's recipe with its frozen backbone in int8: the head learns from what that backbone gives."""
     training, validation = stratified(neu.labels, SEED)
-    ranges = _ranges(neu, training)
-    net = Features1280(backbone).eval()
-    frozen = scorer(int8.quantised(tile_graph(net, SIZE, ("features", DESCRIPTOR)), ranges))
-    features = _flipped(frozen, neu.images)
+    ranges = ranges_from(neu, training)
+    net = Backbone(backbone).eval()
+    features = _flipped(scorer(frozen(net, ranges)), neu.images)
     trial = train_head(features, neu.labels, training, validation, SEED)
     paper = draft(neu, backbone, trial, COMMAND)
     paper.provenance["backbone"] += ", in int8; its first convolution folded to one grey plane"
@@ -108,17 +106,17 @@ def write_classifier(models: Path, neu: Neu, backbone: MobileNetV2) -> Path:
     return write_model(served, models, None)
 
 
-def write_scorer(models: Path, classifier: Path, neu: Neu) -> Path:
+def write_scorer(models: Path, classifier: Path, cache: Path, known: int = KNOWN, unseen: int = UNSEEN) -> Path:
     """How far a tile's texture lies from simulated healthy steel, on the classifier's trunk."""
     trunk = trunk_of(onnx.load(str(classifier / GRAPH)))
-    describe, cache = scorer(trunk), neu.places.cache
-    healthy = fit(describe(shrunk(simulated_clean(cache, KNOWN), SIZE)), seed=SEED)
-    limit = threshold(healthy, describe(shrunk(simulated_clean(cache, UNSEEN, UNSEEN_SEED), SIZE)))
+    describe = scorer(trunk)
+    healthy = fit(describe(shrunk(simulated_clean(cache, known), SIZE)), seed=SEED)
+    limit = threshold(healthy, describe(shrunk(simulated_clean(cache, unseen, UNSEEN_SEED), SIZE)))
     provenance = {"seed": SEED, "command": COMMAND, "backbone": f"the trunk of {PAPER_MODEL}, in int8"}
     head = TextureHead(healthy, limit).eval()
-    return write_model(
-        Draft(SCORER, ModelKind.ANOMALY, head, SIZE, (), None, limit, provenance, trunk=trunk), models, None
-    )
+    card = f"# {SCORER}\n\nFor benchmarks: how far a tile's texture lies from simulated healthy steel.\n"
+    scoring = Draft(SCORER, ModelKind.ANOMALY, head, SIZE, (), None, limit, provenance, card, trunk=trunk)
+    return write_model(scoring, models, None)
 
 
 def write_recipes(folder: Path) -> Path:
@@ -148,28 +146,10 @@ def write_recipes(folder: Path) -> Path:
     return folder
 
 
-def flagged(models: Path, recipe: str, tiles: Image, engine: EngineName = "onnxruntime") -> float:
-    """The share of (N, 200, 200) tiles that would count as a defect under a recipe of `models`/recipes."""
-    rules = RecipeBook([models / "recipes"]).find(recipe)
-    store = ModelStore([models, ROOT / "models"])
-    classifier, anomaly = (load(store.find(model), builder(engine)) for model in rules.models.values())
-    scores = [
-        np.concatenate([quantise(one.engine(shrunk(tiles[at : at + 16], one.spec.input.size))) for at in starts])
-        for one in (classifier, anomaly)
-        for starts in [range(0, len(tiles), 16)]
-    ]
-    place = Box(0, 0, 100, 100)
-    readings = [
-        read_tile(TileScore(place, tuple(p.tolist()), int(a)), classifier.spec.classes, rules)
-        for p, a in zip(*scores, strict=True)
-    ]
-    return sum(reading is not None for reading in readings) / len(tiles)
-
-
-def _ranges(neu: Neu, training: Rows) -> Image:
+def ranges_from(neu: Neu, training: Rows) -> Image:
     """(192, 1, 224, 224) tiles: NEU of the training side, and healthy steel."""
     rows = np.random.default_rng(SEED).permutation(training)[:RANGES_FROM]
-    return shrunk(np.concatenate([neu.images[rows], simulated_clean(neu.places.cache, KNOWN)[:RANGES_FROM]]), SIZE)
+    return shrunk(np.concatenate([neu.images[rows], simulated_clean(neu.places.cache, RANGES_FROM)]), SIZE)
 
 
 @torch.inference_mode()
@@ -184,9 +164,9 @@ def _surest(head: nn.Linear, features: Features, labels: Rows, among: Rows) -> R
     return np.stack(best, 1).ravel()[:REFERENCE_TILES]
 
 
-def _flipped(frozen: Callable[[Image], Scores], images: Image) -> Features:
+def _flipped(describe: Callable[[Image], Scores], images: Image) -> Features:
     """(4, N, 1280) of each flip variant of the images."""
-    return np.stack([frozen(shrunk(images[:, ::rows, ::columns], SIZE)) for rows, columns in FLIPS])
+    return np.stack([describe(shrunk(images[:, ::rows, ::columns], SIZE)) for rows, columns in FLIPS])
 
 
 def main() -> None:
@@ -202,7 +182,7 @@ def main() -> None:
         local = chosen.data / WEIGHTS_FILE
         backbone = pretrained(chosen.weights or (local if local.is_file() else None))
         classifier = write_classifier(chosen.out, neu, backbone)
-        print(classifier, write_scorer(chosen.out, classifier, neu), write_recipes(chosen.out / "recipes"))
+        print(classifier, write_scorer(chosen.out, classifier, neu.places.cache), write_recipes(chosen.out / "recipes"))
     except StripwatchError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -139,3 +140,12 @@ def test_what_was_quantised_is_kept_as_it_was_where_one_asks_for_it(models: Path
     assert not is_int8(before)
     assert is_int8(onnx.load(str(models / "steel" / "1" / "model.onnx")))
     assert fp32_of(models, ModelRef("texture", "1")) is None
+
+
+def test_a_model_proves_itself_on_tiles_of_its_own_where_it_brings_some(teller: Teller, tmp_path: Path) -> None:
+    tiles = np.random.default_rng(1).integers(0, 256, (8, 1, SIZE, SIZE), dtype=np.uint8)
+    draft = Draft(ModelRef("steel", "1"), ModelKind.CLASSIFIER, teller, SIZE, CLASSES, 1.0, 0.5, reference=tiles)
+    folder = write_model(replace(draft, extras=(DESCRIPTOR, MAP)), tmp_path, None)
+    with np.load(folder / "reference.npz") as arrays:
+        np.testing.assert_array_equal(arrays["tiles"], tiles)
+    _loaded(tmp_path, "steel")
