@@ -7,7 +7,7 @@ TESTS ?= tests
 WEIGHTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench bench-models soak overload durability audit chaos docs lock clean system fuzz mutate failover
+.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench bench-models soak overload durability audit chaos docs lock clean system fuzz mutate failover bench-serving
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -100,6 +100,10 @@ mutate: $(VENV)/.dev ## Is a changed line of the core noticed by a test; SAMPLE=
 
 failover: $(VENV)/.dev ## What a fail-over behind Sentinels loses; writes benchmarks/results
 	$(BIN)/python benchmarks/failover.py
+
+bench-serving: $(VENV)/.dev ## Our service beside five model servers, each in its own environment; MODELS='A/1 B/2', SECONDS, OUT
+	$(BIN)/python benchmarks/serving.py --seconds $(or $(SECONDS),3) $(addprefix --model-folder ,$(MODELS)) \
+	  $(if $(OUT),--out '$(OUT)')
 
 docs: $(VENV)/.dev ## Writes the pages that are made from code
 	$(BIN)/python docs/generate_settings.py
