@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from stripwatch.cli.main import app
+from stripwatch.local.state import UpState
 from stripwatch.models.choice import read_choice
 from stripwatch.models.settings import ModelServiceSettings
 from stripwatch.runtime import cores
@@ -82,3 +84,11 @@ def test_more_threads_than_cores_are_refused(models: Path) -> None:
     ended = run("--threads", str(cores.available() + 1))
     assert ended.exit_code == 2
     assert f"--threads: expected at most the {cores.available()} cores" in ended.output
+
+
+def test_nothing_is_measured_beside_a_running_pipeline(models: Path) -> None:
+    write_model(models)
+    UpState(os.getpid(), "redis://127.0.0.1:1", ("line1",), "").write()
+    ended = run()
+    assert ended.exit_code == 1
+    assert f"a pipeline runs in this folder (process {os.getpid()})" in ended.output

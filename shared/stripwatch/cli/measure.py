@@ -15,9 +15,9 @@ from stripwatch.cli.bars import bar
 from stripwatch.cli.model_checks import store
 from stripwatch.cli.show import console, emit, table
 from stripwatch.cli.trials import Candidate, Effort, Found, measure
-from stripwatch.cli.where import JsonOption
+from stripwatch.cli.where import JsonOption, here
 from stripwatch.domain.names import printable
-from stripwatch.errors import BadInput, NotFound, SettingsInvalid, StripwatchError
+from stripwatch.errors import BadInput, Conflict, NotFound, SettingsInvalid, StripwatchError
 from stripwatch.models.choice import PLACE, EngineChoice, Trial, best, workers_of
 from stripwatch.models.engines import EngineName, builder
 from stripwatch.models.store import ModelFolder
@@ -47,6 +47,11 @@ def command(
     from their next start on: from var/engine.json in the folder that they run in, or where STRIPWATCH_ENGINE_FILE
     says; STRIPWATCH_ENGINE overrules it. Let nothing else run meanwhile.
     """
+    other = here()
+    if other:
+        raise Conflict(
+            f"a pipeline runs in this folder (process {other.pid}), which would slow them all: stop it first"
+        )
     folders = _folders(models or [])
     candidates, absent = _candidates(threads or sorted({1, cores.available()}))
     effort = Effort(rounds, seconds, batch)
@@ -75,9 +80,9 @@ def _folders(names: Sequence[str]) -> list[ModelFolder]:
 
 def _candidates(threads: Sequence[int]) -> tuple[list[Candidate], list[EngineName]]:
     """The installed engines, ONNX Runtime with one thread each first; and the names of the others."""
-    here = cores.available()
-    if max(threads) > here:
-        raise BadInput(f"--threads: expected at most the {here} cores that may be used here, got {max(threads)}")
+    usable = cores.available()
+    if max(threads) > usable:
+        raise BadInput(f"--threads: expected at most the {usable} cores that may be used here, got {max(threads)}")
     candidates, absent = [], []
     for name in get_args(EngineName):
         try:
@@ -85,19 +90,19 @@ def _candidates(threads: Sequence[int]) -> tuple[list[Candidate], list[EngineNam
         except SettingsInvalid:
             absent.append(name)
         else:
-            candidates += [Candidate(name, count, here // count) for count in sorted(set(threads))]
+            candidates += [Candidate(name, count, usable // count) for count in sorted(set(threads))]
     return candidates, absent
 
 
 def _choice(trials: Sequence[Trial], batch: int) -> EngineChoice:
-    chosen, here = best(trials), cores.available()
+    chosen, usable = best(trials), cores.available()
     return EngineChoice(
         format=1,
         engine=chosen.engine,
         threads=chosen.threads,
         workers=workers_of(chosen),
-        machine=f"{here} cores, {platform.machine()}, {platform.system()}",
-        cores=here,
+        machine=f"{usable} cores, {platform.machine()}, {platform.system()}",
+        cores=usable,
         measured_at=datetime.now(UTC).replace(microsecond=0),
         batch=batch,
         measured=tuple(trials),
