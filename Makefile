@@ -7,7 +7,7 @@ TESTS ?= tests
 WEIGHTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench bench-models soak overload durability audit chaos docs lock clean system fuzz mutate failover bench-serving
+.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench bench-models soak overload durability audit chaos docs lock clean system fuzz mutate failover bench-serving bench-latency bench-speed bench-startup
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -71,6 +71,15 @@ bench-models: $(VENV)/.dev ## The paper's MobileNetV2 in int8 and its scorer, fo
 
 soak: $(VENV)/.dev ## One very long run of small frames: what grows, what a frame costs; FRAMES (a million), OUT=file
 	$(BIN)/python benchmarks/soak.py --frames $(or $(FRAMES),1000000) $(if $(OUT),--out '$(OUT)')
+
+bench-latency: $(VENV)/.dev ## How late results and verdicts come, by load, beside the bare time of a frame; SIZE=--quick, OUT=file
+	$(BIN)/python benchmarks/latency.py $(SIZE) $(if $(OUT),--out '$(OUT)')
+
+bench-speed: $(VENV)/.dev ## The line speed that holds without loss, and what breaks above it; SIZE=--quick, OUT=file
+	$(BIN)/python benchmarks/line_speed.py $(SIZE) $(if $(OUT),--out '$(OUT)')
+
+bench-startup: $(VENV)/.dev ## How long services take to be ready, and their memory; SIZE=--quick, OUT=file
+	$(BIN)/python benchmarks/startup.py $(SIZE) $(if $(OUT),--out '$(OUT)')
 
 overload: $(VENV)/.dev ## A line offered 0.5 to 5 times what it can judge: latency, shed frames, recovery; OUT=file
 	$(BIN)/python benchmarks/overload.py $(if $(OUT),--out '$(OUT)')

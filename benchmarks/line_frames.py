@@ -50,6 +50,8 @@ class LineLoad:
     frames: int
     recipe: str = "hot-rolled"
     sides: int = 1
+    across: int = 1
+    """Cameras of each side, side by side."""
     speed_m_per_s: float = 0.0
     live: bool = False
     budget_bytes: int = 0
@@ -61,7 +63,8 @@ class LineLoad:
 
     @property
     def cameras(self) -> tuple[tuple[str, Side], ...]:
-        return tuple((f"{side.value}-1", side) for side in (Side.TOP, Side.BOTTOM)[: self.sides])
+        sides = (Side.TOP, Side.BOTTOM)[: self.sides]
+        return tuple((f"{side.value}-{place + 1}", side) for side in sides for place in range(self.across))
 
     def process(self, name: str) -> Spec:
         """How to run it."""
@@ -107,7 +110,8 @@ class LineFrames:
     def start(self) -> RunStart:
         load, length, width = self._load, self._height * MM_PER_PX, self._width * MM_PER_PX
         cameras = tuple(Camera(name, side, length, width) for name, side in load.cameras)
-        return RunStart(load.run, cameras, load.recipe, width, None, time.time_ns(), simulated=True, live=load.live)
+        strip = width * load.across
+        return RunStart(load.run, cameras, load.recipe, strip, None, time.time_ns(), simulated=True, live=load.live)
 
     def frames(self) -> Iterator[Frame]:
         load, begin = self._load, time.time()
@@ -118,10 +122,10 @@ class LineFrames:
                 self._publisher.flush()
                 if not self._lifecycle.sleep(wait):
                     return
-            for name, side in load.cameras:
-                yield self._frame(name, side, index, due)
+            for number, (name, side) in enumerate(load.cameras):
+                yield self._frame(name, side, number % load.across, index, due)
 
-    def _frame(self, camera: str, side: Side, index: int, captured_at: float) -> Frame:
+    def _frame(self, camera: str, side: Side, place: int, index: int, captured_at: float) -> Frame:
         self.offered.captured_at[camera].append(captured_at)
         header = FrameHeader(
             run=self._load.run,
@@ -129,7 +133,7 @@ class LineFrames:
             side=side,
             index=index,
             x_mm=index * self._height * MM_PER_PX,
-            y_mm=0.0,
+            y_mm=place * self._width * MM_PER_PX,
             mm_per_px=MM_PER_PX,
             captured_at_ns=round(captured_at * 1e9),
             height=self._height,
