@@ -1,7 +1,7 @@
-"""A model service that answers by brightness, and spends a fixed time on each tile that it classifies.
+"""A model service that answers by brightness, and spends a fixed time on each tile or request that it classifies.
 
 The time goes by asleep, as on an accelerator elsewhere: the pipeline's capacity is the same however busy this machine
-is. `python fixed_cost.py classifier|anomaly PORT MS_A_TILE`
+is. `python fixed_cost.py classifier|anomaly PORT MS_A_TILE MS_A_REQUEST`
 """
 
 from __future__ import annotations
@@ -38,17 +38,18 @@ TEXTURE = ModelSpec(ModelRef("texture", "1"), ModelKind.ANOMALY, InputSpec(SIZE,
 
 
 class Worker:
-    """One thing at a time, each tile `seconds`: a queue whose service time is known."""
+    """One tile at a time, each `seconds`: a queue whose service time is known. Then `wait_s` a request, all at once."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, wait_s: float) -> None:
         self._seconds = seconds
+        self._wait_s = wait_s
         self._free_at = 0.0
         self._lock = threading.Lock()
 
     def work(self, tiles: int) -> None:
         with self._lock:
             self._free_at = max(time.monotonic(), self._free_at) + tiles * self._seconds
-            until = self._free_at
+            until = self._free_at + self._wait_s
         time.sleep(max(0.0, until - time.monotonic()))
 
 
@@ -86,26 +87,28 @@ class FixedCostPlan(Plan):
     """A pipeline's processes, with this in the place of both model services."""
 
     ms_a_tile: float = 0.0
+    ms_a_request: float = 0.0
 
     @classmethod
-    def of_pipeline(cls, plan: Plan, ms_a_tile: float) -> FixedCostPlan:
-        return cls(plan.redis_url, plan.lines, plan.addresses, plan.env, ms_a_tile)
+    def of_pipeline(cls, plan: Plan, ms_a_tile: float, ms_a_request: float = 0.0) -> FixedCostPlan:
+        return cls(plan.redis_url, plan.lines, plan.addresses, plan.env, ms_a_tile, ms_a_request)
 
     def spec(self, name: str) -> Spec:
         kind = name.partition("-")[0]
         if kind not in ("classifier", "anomaly"):
             return Plan.spec(self, name)
         port = self.addresses[name].rpartition(":")[2]
-        return Spec(name, (sys.executable, str(Path(__file__).resolve()), kind, port, str(self.ms_a_tile)))
+        cost = (str(self.ms_a_tile), str(self.ms_a_request))
+        return Spec(name, (sys.executable, str(Path(__file__).resolve()), kind, port, *cost))
 
 
 def run() -> None:
-    kind, port, milliseconds = sys.argv[1:]
+    kind, port, ms_a_tile, ms_a_request = sys.argv[1:]
     lifecycle = Lifecycle()
     lifecycle.listen()
     server = GrpcServer("127.0.0.1", int(port), ready=lambda: None, max_workers=64)
     if kind == "classifier":
-        servicer = Classifier(Worker(float(milliseconds) / 1000))
+        servicer = Classifier(Worker(float(ms_a_tile) / 1000, float(ms_a_request) / 1000))
         server.add(pb_grpc.add_ClassifierServicer_to_server, servicer, "stripwatch.rpc.v1.Classifier")
     else:
         server.add(pb_grpc.add_AnomalyScorerServicer_to_server, Anomaly(), "stripwatch.rpc.v1.AnomalyScorer")
