@@ -26,13 +26,22 @@ STRETCHES = ((1, 1), (4, 1), (1, 3))
 
 _PERIODS = (1031, 887, 947, 1013, 797, 971, 853, 919, 1033, 827, 991, 863, 937, 1009, 811, 977, 881, 953, 1021, 839)
 _SEED = 20260
+_AT_ONCE = 64
+"""Rows or columns that are worked on together: a whole field at once would take a dozen times its memory meanwhile."""
 
 
 def blurred(noise: Grey, width: int, axis: int) -> Grey:
     """Three passes of a periodic box filter, rescaled so that int32 never overflows."""
     if width == 1:
         return noise
-    values = noise
+    values = np.empty_like(noise)
+    for part in _parts(noise.shape[1 - axis]):
+        place = (part, slice(None)) if axis else (slice(None), part)
+        values[place] = _passes(noise[place], width, axis)
+    return values
+
+
+def _passes(values: Grey, width: int, axis: int) -> Grey:
     for _ in range(3):
         head = np.take(values, range(width), axis=axis, mode="wrap")
         tail = np.cumsum(np.concatenate([values, head], axis=axis, dtype=np.int64), axis=axis)
@@ -44,10 +53,18 @@ def blurred(noise: Grey, width: int, axis: int) -> Grey:
 
 def to_unit(noise: Grey) -> Field:
     """The noise centred and scaled to a standard deviation of `UNIT`."""
-    values = noise.astype(np.int64)
-    centred = values - int(values.sum()) // values.size
-    spread = max(1, isqrt(int((centred * centred).sum()) * 256 // values.size))  # 1/16 of a step
-    return np.clip(centred * (UNIT * 16) // spread, -127, 127).astype(np.int8)
+    mean = int(noise.sum(dtype=np.int64)) // noise.size
+    squares = sum(int(np.square(noise[rows].astype(np.int64) - mean).sum()) for rows in _parts(len(noise)))
+    spread = max(1, isqrt(squares * 256 // noise.size))  # 1/16 of a step
+    unit = np.empty(noise.shape, dtype=np.int8)
+    for rows in _parts(len(noise)):
+        centred = noise[rows].astype(np.int64) - mean
+        unit[rows] = np.clip(centred * (UNIT * 16) // spread, -127, 127)
+    return unit
+
+
+def _parts(size: int) -> list[slice]:
+    return [slice(at, at + _AT_ONCE) for at in range(0, size, _AT_ONCE)]
 
 
 @lru_cache(maxsize=64)
