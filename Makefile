@@ -7,7 +7,7 @@ TESTS ?= tests
 WEIGHTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench bench-models soak overload durability audit chaos docs lock clean system fuzz mutate failover bench-serving bench-latency bench-speed bench-startup
+.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench bench-models soak overload durability audit chaos docs lock clean system fuzz mutate failover bench-serving bench-latency bench-speed bench-startup bench-growth
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -77,6 +77,9 @@ bench-latency: $(VENV)/.dev ## How late results and verdicts come, by load, besi
 
 bench-speed: $(VENV)/.dev ## The line speed that holds without loss, and what breaks above it; SIZE=--quick, OUT=file
 	$(BIN)/python benchmarks/line_speed.py $(SIZE) $(if $(OUT),--out '$(OUT)')
+
+bench-growth: $(VENV)/.dev ## What grows with frames, cameras, strips, workers and defects; SIZE='--quick' or '--long 1000000', OUT=file
+	$(BIN)/python benchmarks/growth.py $(SIZE) $(if $(OUT),--out '$(OUT)')
 
 bench-startup: $(VENV)/.dev ## How long services take to be ready, and their memory; SIZE=--quick, OUT=file
 	$(BIN)/python benchmarks/startup.py $(SIZE) $(if $(OUT),--out '$(OUT)')

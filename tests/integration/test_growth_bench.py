@@ -58,13 +58,7 @@ def test_the_exponent_of_a_linear_cost_is_one_and_of_a_squared_one_two() -> None
 
 
 def test_only_what_every_round_shows_is_called_flat_or_growth() -> None:
-    words = [
-        word(1.0, 0.97, 1.04),
-        word(1.2, 1.06, 1.3),
-        word(0.8, 0.7, 0.9),
-        word(1.0, 0.9, 1.04),
-        word(1.1, 0.9, 1.2),
-    ]
+    rounds = [(1.0, 0.97, 1.04), (1.2, 1.06, 1.3), (0.8, 0.7, 0.9), (1.0, 0.9, 1.04), (1.1, 0.9, 1.2)]
     words = ["flat", "grows", "falls", "flat in the median only", "not flat in the median only"]
     assert [word(*one) for one in rounds] == words
 
