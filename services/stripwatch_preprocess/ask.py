@@ -29,7 +29,8 @@ Submit = Callable[[Any, float], Pending]
 class Ask:
     """Sends N rows, tiles or their descriptors, in requests of `batch_tiles`; all of them share the deadline.
 
-    `wake` is called, by any thread, when an answer came. `describes` says whether descriptors may come with the scores. They do only with a first try: who wants them must
+    `wake` is called, by any thread, when an answer came.
+    `describes` says whether descriptors may come with the scores. They do only with a first try: who wants them must
     not have to wait for another.
     """
 

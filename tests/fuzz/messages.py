@@ -23,6 +23,7 @@ from stripwatch.rpc.codec import frames, models, results, verdicts
 from stripwatch.rpc.codec.wire import parse
 from stripwatch.rpc.v1 import frame_pb2, model_pb2, result_pb2, verdict_pb2
 from stripwatch_aggregator.alarms import alarms_of
+from tile_message import tiles_to
 
 _RULES = rules()
 _ODD_TEXT = ("", "\n", "a\nb", "../x", "{}", "\x1b[2J", "x" * 65, "é", "\x00", "a", "steel/1")
@@ -148,11 +149,11 @@ def seeds() -> list[bytes]:
             verdicts.encode_alarm(Alarm(RUN, "c1", 1, "scratches", Side.TOP, box, 9, None, 5, b"jpeg"))
         ],
         model_pb2.ClassifyRequest: [
-            model_pb2.ClassifyRequest(model="steel/1", tiles=models.tiles_to(tiles), maps=True).SerializeToString()
+            model_pb2.ClassifyRequest(model="steel/1", tiles=tiles_to(tiles), maps=True).SerializeToString()
         ],
         model_pb2.ScoreRequest: [
             model_pb2.ScoreRequest(model="a/1", descriptors=models.descriptors_to(described, "x")).SerializeToString(),
-            model_pb2.ScoreRequest(model="a/1", tiles=models.tiles_to(tiles.astype(np.float32))).SerializeToString(),
+            model_pb2.ScoreRequest(model="a/1", tiles=tiles_to(tiles.astype(np.float32))).SerializeToString(),
         ],
         model_pb2.ClassifyResponse: [
             model_pb2.ClassifyResponse(

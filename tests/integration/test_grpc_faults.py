@@ -93,10 +93,11 @@ def client_of(address: str) -> Iterator[RemoteScorer]:
 def ask_at_once(client: RemoteScorer, count: int) -> list[Ask]:
     """That many batches together, each with the budget of a batch; when all are over."""
     submit = partial(client.submit, SPEC)
-    asks = [Ask(submit, SPEC.ref, TILES, 64, Deadline.after(BUDGET_S), patient=True) for _ in range(count)]
+    woken = threading.Event()
+    asks = [Ask(submit, SPEC.ref, TILES, 64, Deadline.after(BUDGET_S), woken.set, patient=True) for _ in range(count)]
     waiting = asks
     while waiting := [ask for ask in waiting if not ask.poll()]:
-        time.sleep(0.005)
+        woken.wait(0.005)
     return asks
 
 

@@ -19,9 +19,9 @@ from fuzz.messages import shape
 from fuzz.target import changed
 from integration.test_model_services import Service
 from stripwatch.domain.recipe import Role
-from stripwatch.rpc.codec.models import tiles_to
 from stripwatch.rpc.v1 import model_pb2 as pb
 from stripwatch.rpc.v1 import model_pb2_grpc as pb_grpc
+from tile_message import tiles_to
 from tiny_models import grey_tiles, write_model
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -28,9 +28,10 @@ from stripwatch.local.ports import free_ports
 from stripwatch.rpc import health
 from stripwatch.rpc.channel import open_channel
 from stripwatch.rpc.client import SERVICES, RemoteScorer
-from stripwatch.rpc.codec.models import descriptors_to, maps_from, quantise, tiles_to
+from stripwatch.rpc.codec.models import descriptors_to, maps_from, quantise
 from stripwatch.rpc.v1 import model_pb2 as pb
 from stripwatch.rpc.v1 import model_pb2_grpc as pb_grpc
+from tile_message import tiles_to
 from tiny_models import BACKBONE, descriptors_of, expected_scores, grey_tiles, write_model
 
 CLASSES = ("healthy", "patches", "scratches")

@@ -19,6 +19,7 @@ from stripwatch.domain.verdict import Alarm, CameraAccount, Loss, LossReason, St
 from stripwatch.errors import BadInput
 from stripwatch.rpc.codec import frames, models, results, verdicts
 from stripwatch.rpc.v1 import model_pb2
+from tile_message import tiles_to
 
 RUN = RunId("line1", "coil-7", "r.1")
 HEADER = FrameHeader(RUN, "top-1", Side.TOP, 7, 1400.5, -12.25, 0.5, 1_800_000_000_000_000_000, 200, 880, Encoding.RAW)
@@ -103,16 +104,26 @@ def test_a_model_spec_survives(descriptors: DescriptorSpec | None, map_side: int
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_tiles_survive(dtype: type[np.uint8] | type[np.float32]) -> None:
     tiles = np.arange(2 * 1 * 8 * 8).reshape(2, 1, 8, 8).astype(dtype)
-    back = models.tiles_from(models.tiles_to(tiles))
+    back = models.tiles_from(tiles_to(tiles))
     assert back.dtype == tiles.dtype
     assert (back == tiles).all()
+
+
+@pytest.mark.parametrize("count", [1, 5, 60])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_request_written_by_hand_is_the_message_that_it_stands_for(count: int, dtype: type[np.uint8]) -> None:
+    tiles = np.random.default_rng(count).integers(0, 256, (count, 1, 64, 64)).astype(dtype)[:, :, ::2, ::2]
+    for head in (model_pb2.ClassifyRequest(model="steel/1", descriptors=True), model_pb2.ScoreRequest(model="t/1")):
+        whole = type(head).FromString(models.encode_tiles(head, tiles))
+        head.tiles.CopyFrom(tiles_to(tiles))
+        assert whole == head
 
 
 @pytest.mark.parametrize(
     "change", [{"count": 3}, {"size": 9}, {"data": b""}, {"count": 2**31, "size": 2**31}, {"dtype": 0}]
 )
 def test_tiles_whose_sizes_disagree_are_refused(change: dict[str, object]) -> None:
-    message = models.tiles_to(np.zeros((2, 1, 8, 8), np.uint8))
+    message = tiles_to(np.zeros((2, 1, 8, 8), np.uint8))
     for name, value in change.items():
         setattr(message, name, value if name != "count" or value != 2**31 else 2**31 - 1)
     with pytest.raises(BadInput, match="tiles"):

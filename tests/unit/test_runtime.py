@@ -133,3 +133,20 @@ def test_a_fault_of_ours_never_looks_like_a_clean_end() -> None:
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert ended.returncode == 70
     assert "ZeroDivisionError" in ended.stderr
+
+
+def test_a_process_keeps_what_it_freed_and_seldom_looks_for_cycles() -> None:
+    code = """
+import gc, resource
+from stripwatch.runtime.memory import keep_freed
+keep_freed()
+bytearray(24 << 20)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    bytearray(24 << 20)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before, gc.get_threshold()[0])
+"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    faults, threshold = map(int, answer.stdout.split())
+    assert faults < 6_000  # one block has 6,144 pages, and each of the twenty would fault on all of them
+    assert threshold == 50_000

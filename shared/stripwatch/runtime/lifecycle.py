@@ -13,6 +13,7 @@ from types import FrameType
 
 from stripwatch.domain.names import printable
 from stripwatch.errors import StripwatchError
+from stripwatch.runtime.memory import keep_freed
 
 
 class Lifecycle:
@@ -58,6 +59,7 @@ def _close(*pipe: int) -> None:
 
 def main(run: Callable[[], None]) -> None:
     """Runs a service's entry point; a known error becomes one line and its exit code, never a traceback."""
+    keep_freed()
     try:
         run()
     except StripwatchError as error:

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from google.protobuf.message import Message
 
 from stripwatch.domain.model import Clahe, DescriptorSpec, InputSpec, ModelKind, ModelRef, ModelSpec
 from stripwatch.domain.names import check_label, shown
 from stripwatch.domain.result import QUANTUM
 from stripwatch.errors import BadInput
+from stripwatch.ports import Tiles
 from stripwatch.rpc.codec.wire import few, known
 from stripwatch.rpc.v1 import model_pb2 as pb
 
@@ -29,26 +31,42 @@ def quantise(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
     return np.clip(np.rint(finite / QUANTUM), -(2**31), 2**31 - 1).astype(np.int32)
 
 
-def tiles_to(tiles: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> pb.Tiles:
-    """(N, channels, size, size) tiles as a message."""
+def encode_tiles(request: pb.ClassifyRequest | pb.ScoreRequest, tiles: Tiles) -> bytes:
+    """A request that has all but its tiles, (N, channels, size, size), with them, as it goes over the wire.
+
+    Fields of one message may lie in several pieces, which a reader merges; so the tiles' bytes go to their place at
+    once, where setting the field, serialising and the message around it would each copy them.
+    """
     count, channels, size, _ = tiles.shape
-    return pb.Tiles(
-        count=count,
-        channels=channels,
-        size=size,
-        dtype=_DTYPES[str(tiles.dtype)],
-        data=tiles.tobytes(),
-    )
+    shape = pb.Tiles(count=count, channels=channels, size=size, dtype=_DTYPES[str(tiles.dtype)]).SerializeToString()
+    data = np.ascontiguousarray(tiles).reshape(-1).view(np.uint8).data
+    inner = _key(pb.Tiles, "data") + _varint(len(data))
+    outer = _key(type(request), "tiles") + _varint(len(shape) + len(inner) + len(data))
+    return b"".join((request.SerializeToString(), outer, shape, inner, data))
+
+
+def _key(message: type[Message], field: str) -> bytes:
+    """What announces a field of bytes or a message inside another."""
+    return _varint(message.DESCRIPTOR.fields_by_name[field].number << 3 | 2)
+
+
+def _varint(number: int) -> bytes:
+    parts = bytearray()
+    while number > 0x7F:
+        parts.append(number & 0x7F | 0x80)
+        number >>= 7
+    parts.append(number)
+    return bytes(parts)
 
 
 def tiles_from(message: pb.Tiles) -> npt.NDArray[np.uint8] | npt.NDArray[np.float32]:
     """The message's tiles, (N, channels, size, size), over the message's own bytes; BadInput if sizes disagree."""
     dtype = _NUMPY[known("tiles dtype", _DTYPES_BACK, message.dtype)]
     shape = (message.count, message.channels, message.size, message.size)
-    expected = math.prod(shape) * dtype.itemsize
-    if expected != len(message.data) or expected == 0:
-        raise BadInput(f"tiles: expected {expected} bytes for {shape} {dtype.name}, got {len(message.data)}")
-    return np.frombuffer(message.data, dtype=dtype).reshape(shape)
+    expected, data = math.prod(shape) * dtype.itemsize, message.data  # each look at it makes a copy
+    if expected != len(data) or expected == 0:
+        raise BadInput(f"tiles: expected {expected} bytes for {shape} {dtype.name}, got {len(data)}")
+    return np.frombuffer(data, dtype=dtype).reshape(shape)
 
 
 def descriptors_to(descriptors: npt.NDArray[np.float32], backbone_sha256: str) -> pb.Descriptors:
@@ -60,11 +78,11 @@ def descriptors_to(descriptors: npt.NDArray[np.float32], backbone_sha256: str) -
 
 def descriptors_from(message: pb.Descriptors) -> npt.NDArray[np.float32]:
     """The message's descriptors, (N, width), over the message's own bytes; BadInput if sizes disagree."""
-    expected = message.count * message.width * _NUMPY["float32"].itemsize
-    if expected != len(message.data) or expected == 0:
+    expected, data = message.count * message.width * _NUMPY["float32"].itemsize, message.data
+    if expected != len(data) or expected == 0:
         shape = (message.count, message.width)
-        raise BadInput(f"descriptors: expected {expected} bytes for {shape} float32, got {len(message.data)}")
-    return np.frombuffer(message.data, dtype=_NUMPY["float32"]).reshape(message.count, message.width)
+        raise BadInput(f"descriptors: expected {expected} bytes for {shape} float32, got {len(data)}")
+    return np.frombuffer(data, dtype=_NUMPY["float32"]).reshape(message.count, message.width)
 
 
 def maps_to(maps: npt.NDArray[np.float32]) -> pb.Maps:

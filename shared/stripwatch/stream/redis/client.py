@@ -103,7 +103,7 @@ class Client:
         return self.call_all([(name, keys, args)])[0]
 
     def do_all(self, key: str, commands: Sequence[Sequence[Part]]) -> list[Any]:
-        """Many commands on keys of the line of `key`, in one round trip; the first error is raised after all were made."""
+        """Many commands on keys of one line, in one round trip; the first error is raised after all were made."""
         if not commands:
             return []
         answers = self._pipeline(key, commands)
