@@ -8,6 +8,8 @@ from latency import Size, latency
 from line_speed import Size as Speeds
 from line_speed import measure
 from rig import FAST
+from startup import Size as Starts
+from startup import measure as measure_starts
 
 TINY = Size(seconds=1.0, bare_seconds=0.2, saturation_frames=40, rounds=1, strips=3, cameras=3, loads=("0.5", "1.2"))
 
@@ -36,3 +38,15 @@ def test_a_line_speed_holds_only_without_loss_and_what_breaks_above_is_counted(t
         held = {trial["m_per_s"] for trial in trials if trial["holds"]} | {0.0}
         assert case["holds_m_per_s"] == max(held)
         assert all((one["lost"], one["failed"]) == (0, 0) for one in case["breaks"].values())
+
+
+def test_every_service_says_when_it_is_ready_and_how_much_memory_it_holds(tmp_path: Path) -> None:
+    found = measure_starts(Starts(1, 0.2, ("onnxruntime",), demo=False), tmp_path)
+    services = {"classifier.onnxruntime", "anomaly.onnxruntime", "preprocess", "aggregator", "ingest"}
+    assert found["start"].keys() == services
+    assert all(len(one["rounds_s"]) == 1 for one in found["start"].values())
+    rest = found["at_rest"]["onnxruntime"]
+    assert rest.keys() == {
+        *("redis", "classifier", "anomaly", "preprocess", "aggregator", "ingest", "ingest (simulator)", "all")
+    }
+    assert all(0 < one["pss_mib"] <= one["rss_mib"] for one in rest.values())
