@@ -200,3 +200,29 @@ def test_no_engine_reports_to_its_maker_or_leaves_files_in_the_home_folder(tmp_p
 def test_an_unknown_engine_is_refused_by_the_settings_name() -> None:
     with pytest.raises(SettingsInvalid, match=r"STRIPWATCH_ENGINE: .*'openvino', 'cuda' or 'tensorrt', got 'abacus'"):
         settings.load(ModelServiceSettings, engine="abacus")
+
+
+FIRST_RUNS = """
+import sys, threading
+from pathlib import Path
+from stripwatch.models.engines import builder
+from stripwatch.models.manifest import read_manifest
+from tiny_models import grey_tiles
+folder = Path(sys.argv[1])
+engines = builder("openvino")((folder / "model.onnx").read_bytes(), read_manifest(folder).graph, 4)
+start = threading.Barrier(len(engines))
+def first(engine):
+    start.wait()
+    engine(grey_tiles([10]))
+sys.setswitchinterval(1e-6)
+for engine in engines:
+    threading.Thread(target=first, args=(engine,)).start()
+"""
+
+
+def test_the_first_runs_of_a_process_may_come_from_several_threads_at_once(tmp_path: Path) -> None:
+    """OpenVINO fills a table at the first run and lets go of Python's lock meanwhile: two threads hung for good."""
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", FIRST_RUNS, str(write_model(tmp_path))]
+    for _ in range(4):
+        assert subprocess.run(command, env=env, check=False, timeout=60).returncode == 0

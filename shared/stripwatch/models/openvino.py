@@ -17,6 +17,10 @@ sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # the way 
 
 import openvino as ov  # noqa: E402 - after the line above
 
+# Fills its table of types while one thread alone is here. It would do so at the first run, under a lock of its own, and
+# let go of Python's meanwhile: two threads that came at once waited for each other for good.
+ov.Type.u8.to_dtype()
+
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 _TYPES = {"u8": "uint8", "f32": "float32"}
 
@@ -26,9 +30,6 @@ def engines(graph: bytes, signature: Signature, count: int = 1, *, threads: int 
 
     Its threads are not pinned: pinned ones of two processes land on the same core. It calculates in float32 where the
     CPU would rather take bfloat16, so that scores agree with those of other engines, unless the manifest says so.
-
-    The very first run in a process must end before another begins: OpenVINO then fills a table under a lock of its
-    own, gives Python's lock away meanwhile, and two threads wait for each other for good.
     """
     options = {
         "NUM_STREAMS": count,
