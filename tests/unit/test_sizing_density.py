@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from stripwatch.cli import model_checks
+from stripwatch.cli.main import app
 from stripwatch.domain.camera import Side
 from stripwatch.domain.recipe import Cutting, Role
 from stripwatch.errors import NotFound
+from stripwatch.local.state import UpState
 from stripwatch.models.store import ModelStore
 from stripwatch.recipes import read_recipe
 from stripwatch.sizing.load import CameraLoad
@@ -56,6 +60,10 @@ def test_no_number_is_tried_twice() -> None:
         assert len(set(tried)) == len(tried)
 
 
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["density", *arguments])
+
+
 def load_of(cameras: int, **kind: Any) -> CameraLoad:
     return CameraLoad(
         "line1", "s", "account.json", "pictures.npy", cameras=cameras, frames=1, rate=1.0, recipe="fast", **kind
@@ -87,6 +95,21 @@ def test_a_profile_is_the_shipped_recipe_with_its_models_and_this_cutting(tmp_pa
     assert recipe.models == {Role.CLASSIFIER: "steel-fast", Role.ANOMALY: "texture-fast"}
     assert recipe.cutting == Cutting(100, 100)
     assert set(recipe.classes) >= {"scratches", "crazing"}
+
+
+def test_a_frame_that_no_stream_takes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = run("--rate", "1", "--width-px", "65000", "--height-px", "1000")
+    assert refused.exit_code == 2
+    assert "expected at most 64000000 px, got 1000 x 65000" in refused.output
+
+
+def test_a_pipeline_that_runs_here_would_be_measured_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    UpState(os.getpid(), "redis://127.0.0.1:1/0", ("line1",), "127.0.0.1:2").write()
+    refused = run("--rate", "1")
+    assert refused.exit_code == 1
+    assert f"a pipeline runs in this folder (process {os.getpid()})" in refused.output
 
 
 def test_a_shared_backbone_sends_descriptors_in_place_of_tiles(tmp_path: Path) -> None:

@@ -133,6 +133,11 @@ def test_rates_of_other_tiles_are_said_to_be_of_other_tiles() -> None:
     assert "--tile-px 400" in said
 
 
+def test_rates_of_large_frames_are_said_not_to_be_of_small_ones() -> None:
+    (said,) = caveats(replace(WIDE, cameras=5), RATES)
+    assert "frames of 10 tiles, planned are 4" in said
+
+
 def test_rates_are_kept_by_profile(tmp_path: Path) -> None:
     place = tmp_path / "var" / "rates.json"
     write_rates(place, "fast", RATES)

@@ -64,14 +64,16 @@ def density(
     judges = find_judges(profile, store())
     with _log() as sink, tempfile.TemporaryDirectory(prefix="stripwatch-") as folder:
         found = find_density(wanted, judges, Path(folder), sink, lambda trial: _tell(trial, wanted))
-    write_rates(rates, profile, found.rates)
     document = plain(wanted, found, rates)
-    if out:
-        write_json(out, document)
     if as_json:
         emit(document)
     else:
-        show(wanted, found, rates)
+        show(wanted, found)
+    write_rates(rates, profile, found.rates)  # after the result was shown: minutes of work are not lost to a bad path
+    if out:
+        write_json(out, document)
+    if not as_json:
+        console().print(printable(f"written to {rates}: `stripwatch plan` sizes a line by it"), soft_wrap=True)
 
 
 def plain(wanted: Wanted, found: Density, place: Path) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def plain(wanted: Wanted, found: Density, place: Path) -> dict[str, Any]:
     }
 
 
-def show(wanted: Wanted, found: Density, place: Path) -> None:
+def show(wanted: Wanted, found: Density) -> None:
     out = console()
     columns = ("cameras", "frames/s", "tiles/s", "frames", "lost", "p50 ms", "p99 ms", "worst ms", "")
     out.print(table(columns, [_row(wanted, one) for one in found.trials], right=columns[:-1]))
@@ -107,7 +109,7 @@ def show(wanted: Wanted, found: Density, place: Path) -> None:
     costs.append(("all", f"{total:,.1f}", f"{1e6 / total:,.0f}"))
     names = ("CPU time", "us a tile", "tiles/s a core")
     out.print(table(names, costs, right=names[1:]))
-    out.print(printable(f"\nwritten to {place}: `stripwatch plan` sizes a line by it"), soft_wrap=True)
+    out.print()
 
 
 def _row(wanted: Wanted, trial: Trial) -> Sequence[str | Text]:

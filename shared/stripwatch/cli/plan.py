@@ -89,9 +89,7 @@ def show(profile: Profile, rates: Rates, found: Sequence[Figure], wanted: Sequen
     services = ("service", "cores busy", "cores to give", "replicas", "from")
     lines = [(one.service, number(one.busy), number(one.cores), f"{one.replicas}", one.how) for one in wanted]
     busy, cores = sum(one.busy for one in wanted), sum(one.cores for one in wanted)
-    lines.append(
-        ("all", number(busy), number(cores), "", "ingest: frames from memory, a camera's decoding is not in it")
-    )
+    lines.append(("all", number(busy), number(cores), "", ""))
     out.print(table(services, lines, right=services[1:4]))
     for note in notes:
         out.print(printable(f"\nnote: {note}"), soft_wrap=True)

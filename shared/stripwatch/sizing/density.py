@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 import stripwatch
+from stripwatch.domain.frame import MAX_PIXELS
 from stripwatch.domain.recipe import Cutting
-from stripwatch.errors import StripwatchError
+from stripwatch.errors import BadInput, StripwatchError
 from stripwatch.local import Pipeline
 from stripwatch.local.child import Sink
 from stripwatch.models.settings import ModelServiceSettings
@@ -25,9 +26,10 @@ from stripwatch.sizing.search import most
 from stripwatch.sizing.trial import Trial, Trials
 
 MM_PER_PX = 0.5
-PICTURES = 16
+PICTURES, PICTURE_BYTES = 16, 64 << 20
+"""Frames that are drawn and sent in turn: fewer of large ones, but two at least."""
 DEFECTS = 1
-"""On those pictures: a defect every few metres, as flagged tiles cost a picture each."""
+"""On all pictures together: a flagged tile costs a picture, and few tiles of a strip are flagged."""
 SEED = 4_000_000
 WARM_FRAMES = 60
 PATIENCE = 4
@@ -49,6 +51,10 @@ class Wanted:
     classifiers: int = 1
     durable: bool = True
     limit: int = 1024
+
+    def __post_init__(self) -> None:
+        if self.height_px * self.width_px > MAX_PIXELS:
+            raise BadInput(f"frame: expected at most {MAX_PIXELS} px, got {self.height_px} x {self.width_px}")
 
     @property
     def tiles_per_frame(self) -> int:
@@ -125,7 +131,7 @@ def _pictures(wanted: Wanted) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
         height_px=wanted.height_px,
         width_px=wanted.width_px,
         mm_per_px=MM_PER_PX,
-        pictures=PICTURES,
+        pictures=max(2, min(PICTURES, PICTURE_BYTES // (wanted.height_px * wanted.width_px))),
         defects=DEFECTS,
     )
 

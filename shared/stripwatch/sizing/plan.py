@@ -8,11 +8,11 @@ from math import ceil
 
 from stripwatch.feed.rules import SHARE_OF_LIMIT
 from stripwatch.ports import KEEPING
-from stripwatch.sizing.demand import Demand
+from stripwatch.sizing.demand import Demand, tiles_in
 from stripwatch.sizing.rates import SERVICES, Rates
 
 ALLOCATED = 1.25
-"""What an entry takes of Redis' memory, at most, over its size: jemalloc rounds up by a quarter or less."""
+"""What a frame of 10 kB or more takes of Redis' memory over its size, at most: jemalloc adds a quarter or less."""
 MB = 1e6
 _MODELS = ("classifier", "anomaly")
 
@@ -113,7 +113,9 @@ def _need(service: str, demand: Demand, rates: Rates, load: float) -> Need:
     if service in _MODELS:
         how += f"; {rates.engine_workers} x {rates.engine_threads} engine threads a replica"
     elif service == "redis":
-        how += "; commands run in one thread: more than 1 core needs more lines, each on a Redis of its own"
+        how += "; commands run in one thread: above 1, more lines on servers of their own"
+    elif service == "ingest":
+        how += "; frames from memory: a camera's decoding is not in it"
     return Need(service, busy, cores, max(1, ceil(cores / width)), how)
 
 
@@ -124,6 +126,12 @@ def caveats(demand: Demand, rates: Rates) -> list[str]:
         found.append(
             f"the rates are of tiles of {rates.tile_px} px, planned are {demand.tile_px} px: the cost of ingest, Redis "
             f"and preprocess goes by the pixels; measure with `stripwatch density --tile-px {demand.tile_px}`"
+        )
+    measured = tiles_in(rates.height_px, rates.width_px, rates.tile_px, rates.tile_px)
+    if demand.tiles_per_frame * 2 < measured:
+        found.append(
+            f"the rates are of frames of {measured} tiles, planned are {demand.tiles_per_frame}: a frame costs "
+            "something too; measure with `stripwatch density --width-px ... --height-px ...`"
         )
     if demand.stride_px < demand.tile_px:
         found.append("the rates are of tiles side by side: overlapping ones cost Redis less a tile than planned here")
