@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -141,6 +143,7 @@ def main() -> None:
         return
     if chosen.quick:
         peers, chosen.seconds, chosen.rounds, chosen.one_tile_rounds = [], min(chosen.seconds, 1.0), 1, 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # through the blocks that stop servers
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     before = {**conditions("make bench-serving", ""), "onnxruntime": ort.__version__}
     del before["redis"]

@@ -77,18 +77,20 @@ class Client:
             pipe.send(f"{type(error).__name__}: {error}")
 
     def _opened(self) -> list[Ask]:
-        """Waits for the server: asks until it is told otherwise from outside."""
-        while True:
+        """Waits for the server: asks for as long as there is somebody to tell of it."""
+        parent = multiprocessing.parent_process()
+        while parent and parent.is_alive():
             try:
                 one = open_wire(self.target)
                 asks = [one() for _ in range(self.in_flight)]
                 answers = [ask(self.tiles[number % len(self.tiles)]) for number, ask in enumerate(asks)]
-                break
             except Exception:  # whatever a client of a server that is not up yet raises
                 time.sleep(_AGAIN_S)
-        for number, answer in enumerate(answers):
-            self._check(number % len(self.tiles), answer)
-        return asks
+                continue
+            for number, answer in enumerate(answers):
+                self._check(number % len(self.tiles), answer)
+            return asks
+        raise StripwatchError("nobody measures any more")
 
     def _check(self, request: int, answer: Scores) -> None:
         expected = self.expected[request]
