@@ -25,7 +25,7 @@ SIDE_PX = 64
 WARM_FRAMES = 500
 STUCK_S = 90.0
 LOOK_EVERY_S = 0.005
-STEADY = (0.2, 0.9)
+STEADY = (0.2, 0.8)
 """The part of a series in which its throughput counts: neither its start nor the last ones' waiting."""
 
 Cost = dict[str, float]
@@ -58,7 +58,7 @@ class Metered:
         return sent, {**_less(self.cpu_s(), before), "source": source}
 
     def steady(self, series: Series) -> Cost:
-        """The same of one strip in mid-run, and how many cores it keeps busy; the source counts over all of its run."""
+        """The same of one strip in mid-run, the cores it keeps busy, and how often a stream is read for a frame."""
         looks = Looks(self, series.total)
         own = time.thread_time()
         strips = self.feeder.send(series, looks)
@@ -66,13 +66,14 @@ class Metered:
         self.wait(looks)
         self.check(strips)
         assert len(looks.taken) == len(STEADY), f"{series.total} frames were done before a second look: send more"
-        (began, first, before), (ended, last, after) = looks.taken
+        (began, first, before, reads), (ended, last, after, reads_then) = looks.taken
         frames, took = last - first, ended - began
         spent = {**_less(after, before), "source": source * frames / series.total}
         return {
             **a_frame(spent, frames),
             "frames_per_s": round(frames / took, 1),
             "cores": round(sum(spent.values()) / took, 2),
+            "reads_a_frame": round((reads_then - reads) / frames, 3),
         }
 
     def cpu_s(self) -> Cost:
@@ -123,6 +124,10 @@ class Metered:
             assert (judged, sum(one.found for one in verdicts)) == (strip.sent, strip.bright), strip.runs
         assert not self.pipeline.supervisor.restarts, self.pipeline.supervisor.last_words()
 
+    def reads(self) -> int:
+        """How often anyone has asked for entries, of frames or of results."""
+        return int(self._redis.info("commandstats")["cmdstat_xreadgroup"]["calls"])
+
     def used(self) -> int:
         return int(self._redis.info("memory")["used_memory"])
 
@@ -138,7 +143,7 @@ class Looks:
     """How far a run is and what was spent, at the bounds of its steady part; and what it cost to look."""
 
     def __init__(self, metered: Metered, total: int) -> None:
-        self.taken: list[tuple[float, int, Cost]] = []
+        self.taken: list[tuple[float, int, Cost, int]] = []
         self.cpu_s = 0.0
         self._metered, self._total = metered, total
         self._due = 0.0
@@ -149,7 +154,7 @@ class Looks:
         began = time.thread_time()
         done = self._metered.done()
         if len(self.taken) < len(STEADY) and done >= STEADY[len(self.taken)] * self._total:
-            self.taken.append((time.monotonic(), done, self._metered.cpu_s()))
+            self.taken.append((time.monotonic(), done, self._metered.cpu_s(), self._metered.reads()))
         self.cpu_s += time.thread_time() - began
         self._due = time.monotonic() + 4 * LOOK_EVERY_S
 
