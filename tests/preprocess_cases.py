@@ -96,7 +96,7 @@ class FakeScorer:
     """A model service: brightness decides, and is all that its descriptors tell.
 
     `fault` is what it answers now; `poison` what it says to POISON_GREY; one that `hangs` uses up each call's time;
-    one that is `dumb` never gives the descriptors that it promised. `requests` are those by tiles.
+    one that is slow takes `takes_s`; one that is `dumb` never gives the descriptors that it promised. `requests` are those by tiles.
     """
 
     role: Role
@@ -105,6 +105,7 @@ class FakeScorer:
     descriptors: DescriptorSpec | None = None
     dumb: bool = False
     hangs: bool = False
+    takes_s: float = 0.0
     fault: StripwatchError | None = None
     poison: StripwatchError | None = None
     requests: list[tuple[str, int]] = field(default_factory=list)
@@ -128,6 +129,7 @@ class FakeScorer:
         assert tiles.shape[1:] == (spec.input.channels, spec.input.size, spec.input.size)
         greys = tiles.reshape(len(tiles), -1).mean(axis=1).round()
         answer = self._answer(spec, greys, timeout_s)
+        answer.at = max(answer.at, time.monotonic() + self.takes_s)
         if descriptors and self.descriptors and not self.dumb:
             answer.told = np.repeat(greys[:, None], self.descriptors.width, axis=1).astype(np.float32)
         return answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from operator import attrgetter
 
 from stripwatch.domain.box import Box
 from stripwatch.domain.defect import ANOMALY, Defect
@@ -23,7 +24,7 @@ def find_defects(flags: Iterable[Flag], recipe: Recipe) -> tuple[Defect, ...]:
     """
     gap = tenths(recipe.merge_gap_mm)
     kinds: dict[tuple[str, str], list[Flag]] = defaultdict(list)
-    for flag in sorted(flags):
+    for flag in sorted(flags, key=attrgetter("order")):
         kinds[flag.side, flag.label].append(flag)
     groups: list[Group] = []
     for (_, label), members in sorted(kinds.items()):

@@ -30,11 +30,8 @@ class Flag:
     """Of its class; 0 for an anomaly."""
     anomaly: int | None
 
-    def __lt__(self, other: Flag) -> bool:
-        return self._order < other._order
-
     @property
-    def _order(self) -> tuple[int, int, int, int, str, Side, str, int, bool, int]:
+    def order(self) -> tuple[int, int, int, int, str, Side, str, int, bool, int]:
         """By place. Of two tiles of one place, only one may have an anomaly score."""
         scored = self.anomaly is not None
         place = (self.x0, self.y0, self.x1, self.y1)

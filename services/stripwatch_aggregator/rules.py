@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 from stripwatch.domain.recipe import Recipe, Role
 from stripwatch.domain.result import FrameResult
@@ -23,18 +22,13 @@ class Rules:
     recipe: Recipe
 
 
-@lru_cache(maxsize=64)
-def _recipe(text: str) -> Recipe:
-    return parse_recipe(text)
-
-
 def read_rules(start: bytes, pins: bytes) -> Rules | None:
     """The run's rules; None where no worker pinned any, or where the pins cannot be read."""
     if not start or not pins:
         return None
     try:
         pinned = decode_pins(pins)
-        return Rules(decode_start(start), pinned, _recipe(pinned.recipe_text))
+        return Rules(decode_start(start), pinned, parse_recipe(pinned.recipe_text))
     except BadInput:
         return None
 

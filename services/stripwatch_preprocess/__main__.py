@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from functools import lru_cache
 
 import cv2
 
@@ -39,7 +38,7 @@ def run() -> None:
         tls=given.tls,
     )
     server.start()
-    plans = Plans(RecipeBook(given.recipes).find, lru_cache(64)(parse_recipe), scorers, given.request_seconds)
+    plans = Plans(RecipeBook(given.recipes).find, parse_recipe, scorers, given.request_seconds)
     dispatch = Dispatch(
         scorers,
         batch_tiles=given.batch_tiles,

@@ -13,7 +13,8 @@ IDLE_BLOCK_MS = 250
 """Only with empty hands: Redis ends a wait when it turns to it, up to 100 ms late, whatever it was told."""
 IDLE_S = 0.02
 BUSY_S = 0.002
-"""How often to look for new entries while batches are under way; their answers end the wait at once."""
+"""When to look for new entries again while batches are under way, then after twice as long up to IDLE_S as long as none
+come: many workers would keep Redis from its work. An answer ends the wait at once."""
 LONGEST_CLAIM_PAUSE_S = 1.0
 SUSPECTS_IN_A_ROW = 8
 """After so many abandoned entries it is the turn of new ones, so that neither starves the other."""
@@ -50,6 +51,7 @@ class Intake:
         self._wait = wait
         self._claim_at = 0.0
         self._in_a_row = 0
+        self._look_again_s = BUSY_S
         self._suspects: deque[Ticket] = deque()
         self.fresh: deque[Ticket] = deque()
         """Taken and not yet looked at."""
@@ -60,7 +62,7 @@ class Intake:
         if self._suspects:
             if busy:
                 self._wait(BUSY_S)
-            else:
+            elif not self.fresh:
                 self.fresh.append(self._suspects.popleft())
                 self._in_a_row += 1
             return
@@ -87,8 +89,11 @@ class Intake:
                 self.fresh.extend(tickets)
                 got += len(tickets)
         self._lines.append(self._lines.pop(0))  # each line is first in its turn
-        if not self.fresh and not block_ms:
-            self._wait(BUSY_S if busy else IDLE_S)
+        if self.fresh:
+            self._look_again_s = BUSY_S
+        elif not block_ms:
+            self._wait(self._look_again_s if busy else IDLE_S)
+            self._look_again_s = min(IDLE_S, 2 * self._look_again_s)
 
     def _claim(self) -> None:
         """Takes over abandoned entries: whole ones as they come, suspects one at a time."""

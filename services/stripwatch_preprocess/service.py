@@ -87,16 +87,19 @@ class Preprocess:
         )
 
     def step(self, intake: Intake) -> None:
-        """One round: say that we live, take entries, open them, send tiles, publish what came back."""
+        """One round: say that we live, take entries, open one, send tiles, publish what came back.
+
+        One at a time: an answer that came must not wait until sixteen frames are cut.
+        """
         self.hand.publish()
         self.hand.keep()
         self.hand.excuse([*self.dispatch.resting, *(ticket for _, ticket in self._aside)])
         self.beat()
         if self.suspect_at_work():
             intake.wait()
-        else:
+        elif not intake.fresh:
             intake.take(busy=self.dispatch.busy)
-        while intake.fresh:
+        if intake.fresh:
             self.open(intake.fresh.popleft())
         self.reopen()
         for settled in self.dispatch.poll():

@@ -81,9 +81,15 @@ def test_a_pinned_version_that_is_gone_is_replaced_and_both_are_named() -> None:
 
 def test_tiles_of_several_frames_share_a_request_and_no_request_is_too_large() -> None:
     plant = started(*[HEALTHY] * 10)
-    plant.worker(batch_tiles=12).until(lambda: len(plant.results()) == 10)
-    # The first entry comes alone: nobody knows yet how large they are.
-    assert [count for _, count in plant.classifier.requests] == [3, 12, 12, 3]
+    plant.classifier.takes_s = 0.3
+    plant.worker(batch_tiles=12, request_seconds=5.0).until(lambda: len(plant.results()) == 10)
+    assert [count for _, count in plant.classifier.requests] == [3, 3, 12, 12]
+
+
+def test_frames_do_not_wait_for_company_while_an_engine_may_be_idle() -> None:
+    plant = started(*[HEALTHY] * 3)
+    plant.worker().until(lambda: len(plant.results()) == 3)
+    assert [count for _, count in plant.classifier.requests] == [3, 3, 3]
 
 
 def test_a_frame_of_more_tiles_than_a_request_holds_is_sent_in_parts() -> None:
@@ -303,7 +309,7 @@ def test_a_scorer_on_the_classifiers_backbone_gets_its_descriptors_instead_of_ti
     shared, apart = on_one_backbone(*images), started(*images)
     shared.worker(batch_tiles=12).until(lambda: len(shared.results()) == 9)
     apart.worker(batch_tiles=12).until(lambda: len(apart.results()) == 9)
-    assert shared.anomaly.by_descriptors == apart.anomaly.requests == [("texture/1", count) for count in (3, 12, 12)]
+    assert shared.anomaly.by_descriptors == apart.anomaly.requests == [("texture/1", 3)] * 9
     assert shared.anomaly.requests == []
     assert {index: encode_result(result) for index, result in shared.results().items()} == {
         index: encode_result(result) for index, result in apart.results().items()
@@ -417,11 +423,12 @@ def test_a_frame_that_a_service_breaks_on_again_and_again_is_buried() -> None:
 def test_frames_of_a_worker_that_died_are_taken_over_one_at_a_time_and_judged_alone() -> None:
     plant = started(*[HEALTHY] * 4)
     assert len(plant.line.frames.read("dead", 100, 0)) == 5
-    plant.send(*[HEALTHY] * 3, first=4)
-    worker = plant.worker(claim_idle_seconds=0.001)
+    plant.send(*[HEALTHY] * 5, first=4)
+    plant.classifier.takes_s = 0.05
+    worker = plant.worker(claim_idle_seconds=0.001, request_seconds=5.0)
     worker.service.hand._keep_every_s = 0
-    worker.until(lambda: len(plant.results()) == 7)
-    assert sorted(count for _, count in plant.classifier.requests) == [3, 3, 3, 3, 9]
+    worker.until(lambda: len(plant.results()) == 9)
+    assert sorted(count for _, count in plant.classifier.requests) == [3] * 6 + [9]
 
 
 def test_what_a_worker_holds_is_bounded_in_bytes_and_a_larger_frame_comes_alone() -> None:

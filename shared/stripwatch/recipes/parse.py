@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -22,6 +23,7 @@ UNITS = 10_000
 _MOST_PROBLEMS = 20
 
 
+@lru_cache(maxsize=64)  # every run asks for its recipe, and YAML is slow
 def parse_recipe(text: str) -> Recipe:
     """The recipe in the YAML `text`; RecipeInvalid names each key that is wrong, what was expected and what came."""
     value = read_yaml(text)
