@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -21,8 +22,6 @@ import numpy.typing as npt
 from conditions import conditions, write
 from line_frames import MM_PER_PX, TILE_PX, WIDTH_PX
 from rig import ACCURATE, FAST, Profile, Rig, Run, rig
-
-from stripwatch.sizing.search import most
 
 FRAME_M = TILE_PX * MM_PER_PX / 1000
 TILES_A_FRAME = WIDTH_PX // TILE_PX
@@ -41,7 +40,7 @@ BUDGET_S = 1.0
 class Size:
     """How much is measured."""
 
-    seconds: float = 12.0
+    seconds: float = 10.0
     flat_out_frames: int = 800
     rounds: int = 3
     rungs: int = RUNGS
@@ -131,8 +130,8 @@ def _growth(captured: npt.NDArray[np.float64], late: npt.NDArray[np.float64]) ->
 
 
 def highest(holds: Callable[[float], bool], flat_out: float, rungs: int = RUNGS) -> float:
-    """The highest of the speeds around `flat_out` that holds; 0 where not the lowest does."""
-    found = most(lambda rung: holds(speed_of(rung, flat_out)), rungs)
+    """The highest of the speeds around `flat_out` that holds, by halving; 0 where not the lowest does."""
+    found = bisect_left(range(1, rungs + 1), True, key=lambda rung: not holds(speed_of(rung, flat_out)))
     return speed_of(found, flat_out) if found else 0.0
 
 
