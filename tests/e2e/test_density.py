@@ -79,7 +79,7 @@ def test_a_machine_too_slow_for_one_camera_is_told_so_in_one_sentence(tmp_path: 
     """No result is there within a millisecond."""
     refused = run(tmp_path, tiny_models, "density", *SMALL, "--p99-ms", "1")
     assert refused.returncode == 1, refused.stdout
-    told, said = refused.stderr.splitlines()
+    told, said = [line for line in refused.stderr.splitlines() if not line.startswith("warning: the machine is busy")]
     assert told.startswith("1 camera: does not hold")
     assert "is more than this machine holds" in said
     assert "--profile fast" in said
@@ -89,7 +89,7 @@ def test_a_machine_too_slow_for_one_camera_is_told_so_in_one_sentence(tmp_path: 
 def test_a_profile_without_its_models_is_refused_before_anything_starts(tmp_path: Path, tiny_models: Path) -> None:
     refused = run(tmp_path, tiny_models, "density", *SMALL, "--profile", "fast")
     assert refused.returncode == 2
-    assert refused.stderr.startswith("stripwatch: model 'steel-fast': not in ")
+    assert "stripwatch: model 'steel-fast': not in " in refused.stderr
     assert not (tmp_path / "var").exists()
 
 

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from stripwatch.cli import model_checks
+from stripwatch.cli.density import disturbance
 from stripwatch.cli.main import app
 from stripwatch.domain.camera import Side
 from stripwatch.domain.recipe import Cutting, Role
@@ -110,6 +111,11 @@ def test_a_pipeline_that_runs_here_would_be_measured_too(tmp_path: Path, monkeyp
     refused = run("--rate", "1")
     assert refused.exit_code == 1
     assert f"a pipeline runs in this folder (process {os.getpid()})" in refused.output
+
+
+def test_a_busy_machine_is_told_before_it_is_measured() -> None:
+    assert not disturbance(0.9, 2)
+    assert "load average 3.0 on 2 cores" in disturbance(3.0, 2)
 
 
 def test_a_shared_backbone_sends_descriptors_in_place_of_tiles(tmp_path: Path) -> None:

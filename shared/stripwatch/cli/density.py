@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import tempfile
@@ -21,10 +22,14 @@ from stripwatch.cli.where import JsonOption, here
 from stripwatch.domain.names import printable
 from stripwatch.errors import Conflict
 from stripwatch.local.child import Sink
+from stripwatch.runtime import cores
 from stripwatch.sizing import PLACE, write_json, write_rates
 from stripwatch.sizing.density import Density, Wanted, find_density
 from stripwatch.sizing.profile import Profile, find_judges
 from stripwatch.sizing.trial import Trial
+
+BUSY = 0.5
+"""Load average a core from which on a machine is not idle."""
 
 _LOG = Path("var/density.log")
 
@@ -62,6 +67,8 @@ def density(
     signal.signal(signal.SIGTERM, interrupt)
     wanted = Wanted(rate, profile, height_px, width_px, tile_px, p99_ms, seconds, workers, classifiers, durable, most)
     judges = find_judges(profile, store())
+    if others := disturbance(os.getloadavg()[0], cores.available()):
+        sys.stderr.write(f"warning: {others}\n")
     with _log() as sink, tempfile.TemporaryDirectory(prefix="stripwatch-") as folder:
         found = find_density(wanted, judges, Path(folder), sink, lambda trial: _tell(trial, wanted))
     document = plain(wanted, found, rates)
@@ -74,6 +81,14 @@ def density(
         write_json(out, document)
     if not as_json:
         console().print(printable(f"written to {rates}: `stripwatch plan` sizes a line by it"), soft_wrap=True)
+
+
+def disturbance(load: float, here: int) -> str:
+    """What is wrong with measuring on a machine whose load average is that; empty if nothing is."""
+    if load < BUSY * here:
+        return ""
+    count = "1 core" if here == 1 else f"{here} cores"
+    return f"the machine is busy (load average {load:.1f} on {count}): what is measured is what others leave of it"
 
 
 def plain(wanted: Wanted, found: Density, place: Path) -> dict[str, Any]:

@@ -91,9 +91,14 @@ def _memory(demand: Demand, load: float, outage_s: float) -> Iterator[Figure]:
     held = outage_s * pixels * ALLOCATED
     kept = KEEPING.verdict_bytes + KEEPING.flagged_bytes
     waiting = f"{outage_s:g} s x {pixels / MB:,.1f} MB/s x {ALLOCATED:g} (Redis' allocator, at most)"
-    limit = f"(that + {kept / MB:,.0f} MB of verdicts and flagged tiles) / {SHARE_OF_LIMIT:g}, where sources hold back"
+    budget = f"that + {kept / MB:,.0f} MB of verdicts and flagged tiles: STRIPWATCH_BUDGET_BYTES of each source"
+    limit = f"the budget / {SHARE_OF_LIMIT:g}: the rest is for results while frames are held back"
     again = f"{outage_s:g} s x {load:g} / (1 - {load:g}): the backlog goes by what the load leaves"
     yield Figure("memory", f"held for {outage_s:g} s without workers", held / MB, "MB", waiting)
+    yield Figure("memory", "budget", (held + kept) / MB, "MB", budget)
+    yield Figure(
+        "memory", "longest wait", outage_s, "s", "the outage: STRIPWATCH_BUDGET_SECONDS of each source, at least"
+    )
     yield Figure("memory", "maxmemory of Redis", (held + kept) / SHARE_OF_LIMIT / MB, "MB", limit)
     yield Figure("memory", "caught up after", outage_s * load / (1 - load), "s", again)
 
