@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
+from operator import attrgetter
 
 import pytest
 from hypothesis import given
@@ -18,6 +20,11 @@ from stripwatch_aggregator.defects import find_defects, fringe, merge
 from stripwatch_aggregator.flags import Flag, flags
 
 RULES = parse_recipe(RECIPE)
+PLACE = attrgetter("order")
+
+
+def in_order(groups: Iterable[list[Flag]]) -> list[list[Flag]]:
+    return sorted((sorted(group, key=PLACE) for group in groups), key=lambda group: [one.order for one in group])
 
 
 def flag(
@@ -40,7 +47,7 @@ boxes = st.builds(lambda x, y, length, width: flag(x, y, x + length, y + width),
 
 @given(st.lists(boxes, max_size=25), st.integers(0, 4))
 def test_groups_are_those_of_comparing_every_pair(members: list[Flag], gap: int) -> None:
-    members = sorted(members)
+    members = sorted(members, key=PLACE)
     colours = list(range(len(members)))
     for first in range(len(members)):
         for second in range(first):
@@ -50,7 +57,7 @@ def test_groups_are_those_of_comparing_every_pair(members: list[Flag], gap: int)
     expected: dict[int, list[Flag]] = {}
     for colour, member in zip(colours, members, strict=True):
         expected.setdefault(colour, []).append(member)
-    assert sorted(map(sorted, merge(members, gap))) == sorted(map(sorted, expected.values()))
+    assert in_order(merge(members, gap)) == in_order(expected.values())
 
 
 @given(st.lists(boxes, max_size=15), st.lists(boxes, max_size=15), st.integers(0, 4))
@@ -159,5 +166,5 @@ def test_without_a_declared_length_the_tail_is_judged() -> None:
 
 def test_a_strip_defective_from_head_to_tail_is_merged_without_comparing_every_pair() -> None:
     overlapping = [flag(x * 10, y * 10, x * 10 + 200, y * 10 + 200) for x in range(1_000) for y in range(30)]
-    assert [len(group) for group in merge(sorted(overlapping), 10)] == [30_000]
+    assert [len(group) for group in merge(sorted(overlapping, key=PLACE), 10)] == [30_000]
     assert len(find_defects(overlapping, rules().recipe)) == 1
