@@ -53,7 +53,7 @@ class Size:
     loads: tuple[str, ...] = tuple(TIERS)
 
 
-QUICK = Size(1.5, 0.5, 60, 1, 6, 4)
+QUICK = Size(1.5, 0.5, 150, 1, 6, 4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class Size:
     rungs: int = RUNGS
 
 
-QUICK = Size(1.5, 80, 1, 2)
+QUICK = Size(1.5, 150, 1, 3)
 
 
 @dataclass(frozen=True, slots=True)

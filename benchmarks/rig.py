@@ -163,6 +163,8 @@ class Rig:
             if closed:
                 for seen in run.recorded_at.values():
                     seen[np.isnan(seen)] = now
+                if len(run.samples) == 1 and not load.live:  # over before a second look
+                    run.samples.append((now, total, run.samples[0][2] | self._cpu()))
                 return run
             done = 0
             for name, seen in zip(names, bits, strict=True):

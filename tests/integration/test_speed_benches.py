@@ -11,7 +11,7 @@ from rig import FAST
 from startup import Size as Starts
 from startup import measure as measure_starts
 
-TINY = Size(seconds=1.0, bare_seconds=0.2, saturation_frames=40, rounds=1, strips=3, cameras=3, loads=("0.5", "1.2"))
+TINY = Size(seconds=1.0, bare_seconds=0.2, saturation_frames=100, rounds=1, strips=3, cameras=3, loads=("0.5", "1.2"))
 
 
 def test_latency_at_each_load_accounts_for_every_frame(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_latency_at_each_load_accounts_for_every_frame(tmp_path: Path) -> None:
 
 
 def test_a_line_speed_holds_only_without_loss_and_what_breaks_above_is_counted(tmp_path: Path) -> None:
-    found = measure([FAST], {"STRIPWATCH_ENGINE": "onnxruntime"}, Speeds(0.5, 40, 1, 2), tmp_path)
+    found = measure([FAST], {"STRIPWATCH_ENGINE": "onnxruntime"}, Speeds(0.5, 100, 1, 2), tmp_path)
     for case in (found["fast.1"], found["fast.2"]):
         trials = [trial for search in case["rounds"] for trial in search["trials"]]
         assert trials
