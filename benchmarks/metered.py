@@ -175,14 +175,16 @@ def a_frame(spent: Cost, frames: int) -> Cost:
 
 
 @contextmanager
-def metered(pipeline: Pipeline, recipes: Path, *, start_s: float = 90.0) -> Iterator[Metered]:
-    """Starts it, and holds its line as a replay's source."""
+def metered(
+    pipeline: Pipeline, recipes: Path, *, start_s: float = 90.0, backlog_bytes: int = BACKLOG_BYTES
+) -> Iterator[Metered]:
+    """Starts it, and holds its line as a replay's source; so many bytes of frames may wait or be in hand."""
     write_recipe(recipes, SIDE_PX)
     try:
         pipeline.start(start_s)
         stream = connect(pipeline.redis_url)
         line = stream.line(LINE)
-        feeder = Feeder(line, lambda: made.used() + BACKLOG_BYTES, Pictures(SIDE_PX, "hot-rolled"))
+        feeder = Feeder(line, lambda: made.used() + backlog_bytes, Pictures(SIDE_PX, "hot-rolled"))
         made = Metered(pipeline, feeder)
         with Hold(line, owner_name(), live=False, stage="ingest"):
             made.cost(Series(WARM_FRAMES))

@@ -96,7 +96,7 @@ def state(tiles: Iterable[TileScore]) -> RunState:
 
 
 def cost(made: RunState) -> dict[str, float]:
-    """CPU milliseconds of one verdict and of its event, and how many defects it found."""
+    """CPU milliseconds of one verdict and of its event, the defects it found, and the bytes it was decided from."""
     times = max(1, AT_LEAST_TILES // len(made.flagged))
     began = time.process_time()
     for _ in range(times):
@@ -109,6 +109,7 @@ def cost(made: RunState) -> dict[str, float]:
         "decide_ms": round((decided - began) / times * 1e3, 4),
         "event_ms": round((published - decided) / times * 1e3, 4),
         "defects": verdict.found,
+        "flagged_bytes": sum(map(len, made.flagged)),
     }
 
 
@@ -134,13 +135,8 @@ def _of_layout(found: dict[str, list[dict[str, float]]], cases: Sequence[Case]) 
             str(case.tiles): {
                 **middle[case.tiles],
                 "us_a_tile": round(middle[case.tiles]["decide_ms"] / case.tiles * 1e3, 2),
-                "flagged_bytes": _flagged_bytes(case),
                 "rounds": [one["decide_ms"] for one in found[str(case)]],
             }
             for case in cases
         },
     }
-
-
-def _flagged_bytes(case: Case) -> int:
-    return len(encode_result(FrameResult(header(0), Outcome.JUDGED, (LAYOUTS[case.layout](2)[0],)))) * case.tiles

@@ -19,12 +19,17 @@ from fixed_cost import FixedCostPlan
 from metered import SIDE_PX, Cost, Metered, metered
 from strip_series import Series
 from trend import against, interleaved, medians
+from watch import MIB
 
 from stripwatch.local.pipeline import Pipeline
 
 MS_A_REQUEST = 100.0
 TILES_A_REQUEST = 16
 """One request a worker at a time: on its own it does 160 frames a second at most."""
+IN_HAND = 2 * TILES_A_REQUEST
+"""Frames a worker holds: a full request waits while one is under way, or pieces of one would go out in turn."""
+BACKLOG_BYTES = 64 * MIB
+"""More than all workers hold."""
 FULL_PER_S = 2_400
 """About what the transport does on two cores; only the length of the runs goes by it."""
 QUIET_S = 0.6
@@ -49,7 +54,7 @@ class Point:
     def of(cls, workers: int, seconds: float) -> Point:
         """With frames for about so many seconds."""
         alone = TILES_A_REQUEST / MS_A_REQUEST * 1000
-        held = 5 * workers * TILES_A_REQUEST  # or the steady part would end with hands half empty
+        held = 5 * workers * IN_HAND  # or the steady part would end with hands half empty
         return cls(workers, max(held, round(min(workers * alone, FULL_PER_S) * seconds)))
 
 
@@ -76,13 +81,13 @@ def worker_growth(counts: Sequence[int], rounds: int, seconds: float, folder: Pa
     env = {
         "STRIPWATCH_RECIPES": str(folder / "recipes"),
         "STRIPWATCH_BATCH_TILES": str(TILES_A_REQUEST),
-        "STRIPWATCH_PREFETCH": str(TILES_A_REQUEST),
+        "STRIPWATCH_PREFETCH": str(IN_HAND),
         "STRIPWATCH_IN_FLIGHT": "1",
     }
     pipeline = Pipeline(folder / "redis", env=env, workers=max(counts))
     pipeline.plan = FixedCostPlan.of_pipeline(pipeline.plan, 0.0, MS_A_REQUEST)
     points = [Point.of(count, seconds) for count in counts]
-    with metered(pipeline, folder / "recipes", start_s=START_S) as meter:
+    with metered(pipeline, folder / "recipes", start_s=START_S, backlog_bytes=BACKLOG_BYTES) as meter:
         workers = Workers(pipeline)
         try:
             found = interleaved(points, rounds, lambda point: _measure(meter, workers, point))
@@ -95,6 +100,7 @@ def worker_growth(counts: Sequence[int], rounds: int, seconds: float, folder: Pa
         "ms_a_request": MS_A_REQUEST,
         "tiles_a_request": TILES_A_REQUEST,
         "requests_a_worker": 1,
+        "frames_in_hand_of_a_worker": IN_HAND,
         "niceness_of_workers": NICE,
         "points": {str(one): {"frames": one.frames, **middle[str(one)], "rounds": found[str(one)]} for one in points},
         "cpu_against_one_worker": against(found, "all", str(points[0])),
