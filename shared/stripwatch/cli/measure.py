@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,7 +102,7 @@ def _choice(trials: Sequence[Trial], batch: int) -> EngineChoice:
         engine=chosen.engine,
         threads=chosen.threads,
         workers=workers_of(chosen),
-        machine=f"{usable} cores, {platform.machine()}, {platform.system()}",
+        machine=f"{usable} cores, {platform.machine()}, {sys.platform}",
         cores=usable,
         measured_at=datetime.now(UTC).replace(microsecond=0),
         batch=batch,

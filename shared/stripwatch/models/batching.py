@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
 import numpy as np
 
@@ -59,7 +60,9 @@ class Batcher:
         self._waiting = 0  # tiles that no engine has taken yet
         self._idle = 0
         self._closing = False
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        # One word a job, and one for each worker at the end. A Condition is Python's own work at every word.
+        self._words: SimpleQueue[None] = SimpleQueue()
         self._tile_s = _FIRST_GUESS_S
         self._workers = [
             threading.Thread(target=self._work, args=(engine,), name=f"{name} {number}", daemon=True)
@@ -74,7 +77,7 @@ class Batcher:
         if count > limit:
             raise BadInput(f"model {self.name}: expected at most {limit} tiles a request, got {count}")
         job = Job(rows, deadline, extras)
-        with self._changed:
+        with self._lock:
             if self._closing:
                 raise ModelNotReady(f"model {self.name}: the service is stopping")
             if self._waiting + count > limit:
@@ -85,18 +88,19 @@ class Batcher:
                 )
             self._jobs.append(job)
             self._waiting += count
-            self._changed.notify()
+        self._words.put(None)
         return job
 
     def close(self, timeout_s: float) -> None:
         """Takes no more, finishes what waits; what is not done after `timeout_s` fails."""
-        with self._changed:
+        with self._lock:
             self._closing = True
-            self._changed.notify_all()
+        for _ in self._workers:
+            self._words.put(None)
         deadline = Deadline.after(timeout_s)
         for worker in self._workers:
             worker.join(deadline.left())
-        with self._changed:
+        with self._lock:
             left, self._waiting = list(self._jobs), 0
             self._jobs.clear()
         for job in left:
@@ -122,22 +126,30 @@ class Batcher:
 
     def _take(self) -> list[_Part]:
         """The next batch; waits for one. Nothing: the queue is empty and closed."""
-        with self._changed:
-            while True:
+        while True:
+            with self._lock:
                 self._idle += 1
-                while not self._jobs and not self._closing:
-                    self._changed.wait()
-                if self._jobs and self._batching.wait_s and self._waiting < self._batching.max_batch:
-                    self._changed.wait_for(
-                        lambda: self._waiting >= self._batching.max_batch or self._closing, self._batching.wait_s
-                    )
+            self._words.get()
+            self._wait_for_company()
+            with self._lock:
                 idle, self._idle = self._idle, self._idle - 1
                 if not self._jobs and self._closing:
                     return []
-                if parts := self._cut(idle):
-                    if self._jobs:
-                        self._changed.notify()  # one word a request may have woken us alone
-                    return parts
+                parts = self._cut(idle)
+                more = bool(self._jobs)
+            if more:
+                self._words.put(None)  # one word a job: of those that were put together, or in part
+            if parts:
+                return parts
+
+    def _wait_for_company(self) -> None:
+        """Lets a batch fill up, for as long as it may."""
+        deadline = Deadline.after(self._batching.wait_s)
+        while deadline.left() and self._waiting < self._batching.max_batch and not self._closing:
+            try:
+                self._words.get(timeout=deadline.left())
+            except Empty:
+                return
 
     def _cut(self, idle: int) -> list[_Part]:
         """Whole jobs, oldest first, until this engine has its share of what waits; only a long job is split.
@@ -165,7 +177,7 @@ class Batcher:
         return parts
 
     def _measure(self, tiles: int, seconds: float) -> None:
-        with self._changed:
+        with self._lock:
             self._tile_s += _SMOOTHING * (seconds / tiles - self._tile_s)
 
 
