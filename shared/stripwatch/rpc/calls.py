@@ -31,7 +31,6 @@ class Calls(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._unary = 0
-        self._wrapped: dict[str, Any] = {}
 
     @property
     def in_flight(self) -> int:
@@ -41,15 +40,9 @@ class Calls(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its
     def intercept_service(
         self, continuation: Callable[[Any], Any], handler_call_details: grpc.HandlerCallDetails
     ) -> Any:
-        method = handler_call_details.method
-        if method not in self._wrapped:
-            handler = continuation(handler_call_details)
-            if handler is None:
-                return None
-            self._wrapped[method] = self._wrap(handler) if method.startswith(OURS) else handler
-        return self._wrapped[method]
-
-    def _wrap(self, handler: Any) -> Any:
+        handler = continuation(handler_call_details)
+        if handler is None or not handler_call_details.method.startswith(OURS):
+            return handler
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(self._one(handler.unary_unary), **codecs(handler))
         if handler.unary_stream is not None:
