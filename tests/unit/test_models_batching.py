@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -219,3 +220,24 @@ def test_many_clients_at_once_each_get_their_own_scores(gate: Gate, workers: int
     assert not wrong
     assert max(len(batch) for batch in gate.batches) <= 16
     batcher.close(SOON)
+
+
+def test_a_request_alone_is_shared_by_engines_that_are_idle(gate: Gate) -> None:
+    batcher = _batcher(gate, max_batch=16, workers=2)
+    _wait_until_idle(batcher, 2)
+    job = batcher.submit(_tiles(*range(10)), Deadline.after(SOON))
+    for _ in range(2):
+        gate.wait_until_busy()
+    gate.open.set()
+    assert job.result()[0].tolist() == list(range(10))
+    assert [len(batch) for batch in gate.batches] == [5, 5]
+    few = batcher.submit(_tiles(1, 2, 3), Deadline.after(SOON))
+    assert few.result()[0].tolist() == [1, 2, 3]
+    assert len(gate.batches) == 3
+
+
+def _wait_until_idle(batcher: Batcher, workers: int) -> None:
+    deadline = Deadline.after(SOON)
+    while batcher._idle < workers:
+        deadline.check("workers to become idle")
+        time.sleep(0.001)

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 _FIRST_GUESS_S = 0.005
 _SMOOTHING = 0.2
 _LEAST_HINT_S, _MOST_HINT_S = 0.01, 5.0
+LEAST_SHARED = 4
+"""Rows below which a run is not worth a second engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +154,9 @@ class Batcher:
                 return
 
     def _cut(self, idle: int) -> list[_Part]:
-        """Whole jobs, oldest first, until this engine has its share of what waits; only a long job is split.
+        """Whole jobs, oldest first, until this engine has its share of what waits.
 
+        Only a long job is split, and one that waits alone while several engines are idle.
         Those of one batch want the same extras: nobody waits for what only another asked for.
         """
         most = self._batching.max_batch
@@ -168,7 +171,9 @@ class Batcher:
                 continue
             if parts and (job.left > room or job.extras != parts[0].job.extras):
                 break  # a whole run of its own comes next, with no copy
-            start, stop = job.take(_even(job.left, most) if not parts else room)
+            alone = len(self._jobs) == 1
+            rows = room if parts else _even(job.left, min(most, max(share, LEAST_SHARED)) if alone else most)
+            start, stop = job.take(rows)
             parts.append(_Part(job, start, stop))
             self._waiting -= stop - start
             room -= stop - start

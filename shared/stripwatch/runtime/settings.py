@@ -146,7 +146,8 @@ def load(cls: type[S], **overrides: Any) -> S:
     given: dict[str, Any] = {**_from_files(cls), **overrides}
     for field in cls.model_fields:
         name = PREFIX + field.upper()
-        if field not in overrides and not os.environ.get(name, "").isprintable():  # bytes that are no UTF-8 are not printable either
+        # Bytes that are no UTF-8 are not printable either.
+        if field not in overrides and not os.environ.get(name, "").isprintable():
             raise SettingsInvalid(f"{name}: expected printable text in UTF-8, got other characters in it")
     try:
         return cls(**given)
