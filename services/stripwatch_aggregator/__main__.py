@@ -10,7 +10,7 @@ from stripwatch.errors import StripwatchError
 from stripwatch.rpc.server import GrpcServer
 from stripwatch.rpc.tokens import Tokens, parse_tokens, tokens_in
 from stripwatch.rpc.v1.verdict_pb2_grpc import add_VerdictsServicer_to_server
-from stripwatch.runtime import logging, settings
+from stripwatch.runtime import logging, metrics, settings
 from stripwatch.runtime.lifecycle import Lifecycle, main
 from stripwatch.stream import open_stream
 from stripwatch_aggregator.crew import run_all
@@ -46,6 +46,7 @@ def run() -> None:
     )
     verdicts = VerdictsService(stream, given.lines, given.max_watchers, lambda: lifecycle.running)
     server.add(add_VerdictsServicer_to_server, verdicts, SERVICE)
+    metrics.serve(given.health_host, given.metrics_port, given.tls)
     server.start()
     who = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     try:

@@ -9,6 +9,7 @@ from stripwatch.feed import FeedRules
 from stripwatch.ports import Stream
 from stripwatch.rpc.server import GrpcServer
 from stripwatch.runtime import logging as logs
+from stripwatch.runtime import metrics
 from stripwatch.runtime.deadline import Deadline, insist
 from stripwatch.runtime.lifecycle import Lifecycle, main
 from stripwatch.runtime.settings import load
@@ -30,6 +31,7 @@ def run() -> None:
     health = GrpcServer(
         settings.health_host, settings.health_port, ready=lambda: _not_ready(stream, source), tls=settings.tls
     )
+    metrics.serve(settings.health_host, settings.metrics_port, settings.tls)
     health.start()
     try:
         rules = FeedRules(

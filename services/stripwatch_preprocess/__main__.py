@@ -12,7 +12,7 @@ from stripwatch.domain.recipe import Role
 from stripwatch.recipes import RecipeBook, parse_recipe
 from stripwatch.rpc.client import RemoteScorer
 from stripwatch.rpc.server import GrpcServer
-from stripwatch.runtime import logging, settings
+from stripwatch.runtime import logging, metrics, settings
 from stripwatch.runtime.lifecycle import Lifecycle, main
 from stripwatch.stream import open_stream
 from stripwatch_preprocess.dispatch import Dispatch
@@ -37,6 +37,7 @@ def run() -> None:
         ready=Readiness(stream, [one.ready for one in scorers.values()]),
         tls=given.tls,
     )
+    metrics.serve(given.health_host, given.metrics_port, given.tls)
     server.start()
     plans = Plans(RecipeBook(given.recipes).find, parse_recipe, scorers, given.request_seconds)
     dispatch = Dispatch(

@@ -14,6 +14,7 @@ from stripwatch.domain.model import ModelRef
 from stripwatch.errors import DeadlineExceeded, NotFound, Overloaded, StripwatchError, Unavailable
 from stripwatch.ports import Descriptors, Pending, Tiles
 from stripwatch.runtime.deadline import Deadline, backoff
+from stripwatch.runtime.metrics import REQUEST_TILES
 
 TEMPORARY = (Unavailable, Overloaded, DeadlineExceeded)
 
@@ -52,6 +53,7 @@ class Ask:
         self.describes = describes
         self._submit = submit
         self._model = model
+        self._tiles = REQUEST_TILES.labels(str(model))
         most = max(1, min(batch_tiles, REQUEST_BYTES // rows[0].nbytes))
         self._parts = [rows[at : at + most] for at in range(0, len(rows), most)]
         self._deadline = deadline
@@ -85,8 +87,9 @@ class Ask:
         try:
             left = self._deadline.check(f"scores of {self._model}")
             self._pending = [self._submit(part, left) for part in self._parts]
-            for pending in self._pending:
+            for part, pending in zip(self._parts, self._pending, strict=True):
                 pending.when_done(self._wake)
+                self._tiles.observe(len(part))
         except StripwatchError as error:
             self._try_later(error)
 

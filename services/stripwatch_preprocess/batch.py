@@ -28,6 +28,7 @@ class Job:
 
     ticket: Ticket
     frame: CutFrame
+    cut_at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, slots=True)

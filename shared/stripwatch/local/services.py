@@ -41,6 +41,7 @@ class Plan:
         env = {
             "STRIPWATCH_HEALTH_HOST": host,
             "STRIPWATCH_HEALTH_PORT": port,
+            "STRIPWATCH_METRICS_PORT": "0",  # one from our own environment would be for one process only
             "STRIPWATCH_DRAIN_SECONDS": f"{DRAIN_S:g}",
             "STRIPWATCH_LOG_FORMAT": os.environ.get("STRIPWATCH_LOG_FORMAT", "human"),
             **self.env,
@@ -69,6 +70,7 @@ def ingest_spec(name: str, redis_url: str, line: str, settings: Mapping[str, str
         "STRIPWATCH_LOG_FORMAT": os.environ.get("STRIPWATCH_LOG_FORMAT", "human"),
         "STRIPWATCH_DRAIN_SECONDS": f"{DRAIN_S:g}",
         "STRIPWATCH_HEALTH_PORT": "0",
+        "STRIPWATCH_METRICS_PORT": "0",
         **settings,
     }
     return Spec(name, module("ingest"), env, may_end=True)

@@ -16,6 +16,7 @@ from stripwatch.errors import BadInput, ModelNotReady, Overloaded, StripwatchErr
 from stripwatch.models.job import Job
 from stripwatch.ports import Descriptors, Engine, Outputs, Tiles
 from stripwatch.runtime.deadline import Deadline
+from stripwatch.runtime.metrics import EngineMeter
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class Batcher:
         # One word a job, and one for each worker at the end. A Condition is Python's own work at every word.
         self._words: SimpleQueue[None] = SimpleQueue()
         self._tile_s = _FIRST_GUESS_S
+        self._meter = EngineMeter(name)
         self._workers = [
             threading.Thread(target=self._work, args=(engine,), name=f"{name} {number}", daemon=True)
             for number, engine in enumerate(engines)
@@ -118,7 +120,7 @@ class Batcher:
             started = time.monotonic()
             try:
                 outputs = engine.run(_joined(parts), parts[0].job.extras)
-                self._measure(sum(part.stop - part.start for part in parts), time.monotonic() - started)
+                self._measure(parts, started, time.monotonic() - started)
                 _answer(parts, outputs)
             except StripwatchError as error:
                 _fail(parts, error)
@@ -181,9 +183,14 @@ class Batcher:
                 self._jobs.popleft()
         return parts
 
-    def _measure(self, tiles: int, seconds: float) -> None:
+    def _measure(self, parts: list[_Part], started: float, seconds: float) -> None:
+        tiles = sum(part.stop - part.start for part in parts)
         with self._lock:
             self._tile_s += _SMOOTHING * (seconds / tiles - self._tile_s)
+        self._meter.ran(tiles, seconds)
+        for part in parts:
+            if part.start == 0:  # once a request, however many runs it takes
+                self._meter.waited(started - part.job.queued_at)
 
 
 def _even(rows: int, most: int) -> int:

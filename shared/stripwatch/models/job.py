@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 
@@ -21,6 +22,7 @@ class Job:
     def __init__(self, rows: Tiles | Descriptors, deadline: Deadline, extras: tuple[str, ...] = ()) -> None:
         self.rows = rows
         self.extras = extras
+        self.queued_at = time.monotonic()
         self._deadline = deadline
         self._taken = 0
         self._lock = threading.Lock()

@@ -17,6 +17,7 @@ from stripwatch.models.signature import public_key
 from stripwatch.models.store import ModelFolder, ModelStore
 from stripwatch.ports import Engine
 from stripwatch.rpc.server import GrpcServer
+from stripwatch.runtime import metrics
 from stripwatch.runtime.lifecycle import Lifecycle
 
 S = TypeVar("S")
@@ -54,6 +55,7 @@ class ModelServer:
 
     def run(self, lifecycle: Lifecycle) -> None:
         """Until the lifecycle ends. Health answers from the first moment, and says what it waits for."""
+        metrics.serve(self._settings.health_host, self._settings.metrics_port, self._settings.tls)
         self._server.start()
         try:
             self._models.load()

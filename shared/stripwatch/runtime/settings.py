@@ -102,7 +102,15 @@ class ServiceSettings(TransportSettings):
         default="auto", pattern="^(auto|human|json)$", description="auto: human on a terminal, JSON elsewhere"
     )
     health_port: int = Field(default=0, ge=0, le=65535, description="Port of the gRPC health service (0: any free one)")
-    health_host: str = Field(default="127.0.0.1", description="Address the gRPC server listens on")
+    health_host: str = Field(
+        default="127.0.0.1", description="Address that the gRPC server, and the page of metrics, listen on"
+    )
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port of the page of metrics for Prometheus, /metrics over HTTP, or HTTPS with TLS (0: none)",
+    )
     drain_seconds: float = Field(default=20.0, gt=0, le=600, description="Time to finish what is in flight at SIGTERM")
 
     @model_validator(mode="after")

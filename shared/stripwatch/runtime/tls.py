@@ -32,15 +32,22 @@ class TlsFiles:
     def read(self) -> Pems:
         """SettingsInvalid for a file that cannot be read, is no PEM, or a key of another certificate."""
         pems = self._pems()
+        self.context()
+        if self._pems() != pems:
+            raise SettingsInvalid(f"{self.ca}, {self.certificate}, {self.key}: changed while they were read")
+        return pems
+
+    def context(self) -> ssl.SSLContext:
+        """For a server that is not gRPC's. SettingsInvalid as for `read`."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if self.ask_clients:
+            context.verify_mode = ssl.CERT_REQUIRED
         with _explained(f"{self.ca}: expected the certificates of authorities"):
             context.load_verify_locations(self.ca)
         if self.certificate:
             with _explained(f"{self.certificate}, {self.key}: expected a certificate and its key, without a password"):
                 context.load_cert_chain(self.certificate, self.key, password="")  # None would ask on the terminal
-        if self._pems() != pems:
-            raise SettingsInvalid(f"{self.ca}, {self.certificate}, {self.key}: changed while they were read")
-        return pems
+        return context
 
     def _pems(self) -> Pems:
         with _explained("files for TLS"):
