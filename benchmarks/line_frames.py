@@ -19,6 +19,7 @@ from stripwatch.domain.camera import Camera, Side
 from stripwatch.domain.frame import Encoding, Frame, FrameHeader, RunId
 from stripwatch.domain.strip import CameraEnd, RunStart
 from stripwatch.feed import FeedRules, Hold, Publisher, owner_name
+from stripwatch.feed.shrink import Shrink
 from stripwatch.local.child import Spec
 from stripwatch.local.services import ONE_THREAD
 from stripwatch.pixels import Image
@@ -56,6 +57,8 @@ class LineLoad:
     live: bool = False
     budget_bytes: int = 0
     budget_s: float = 0.0
+    send_mm_per_px: float = 0.0
+    """As camera-ingest has it: finer frames are made coarser before they go out; 0: as they are."""
 
     @property
     def run(self) -> RunId:
@@ -153,11 +156,12 @@ def main() -> None:
     rules = FeedRules(live=load.live, budget_bytes=load.budget_bytes, budget_s=load.budget_s)
     publisher = Publisher(line, rules, lifecycle)
     source = LineFrames(load, lifecycle, publisher)
+    shrink = Shrink(load.send_mm_per_px)
     with Hold(line, owner_name(), live=load.live, stage="ingest"):
         try:
             publisher.start(source.start())
             for frame in source.frames():
-                publisher.frame(frame)
+                publisher.frame(shrink(frame) if load.send_mm_per_px else frame)
             for name, _ in load.cameras:
                 publisher.end(CameraEnd(load.run, name, load.frames))
         finally:

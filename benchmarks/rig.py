@@ -15,7 +15,7 @@ import numpy.typing as npt
 import psutil
 import redis
 from conditions import ROOT
-from line_frames import LINE, TILE_PX, LineLoad, draw
+from line_frames import LINE, MM_PER_PX, TILE_PX, LineLoad, draw
 
 from stripwatch.domain.verdict import StripVerdict
 from stripwatch.errors import StripwatchError
@@ -44,6 +44,8 @@ class Profile:
     classifier: str
     anomaly: str
     models: Path = ROOT / "models"
+    send_mm_per_px: float = 0.0
+    """In which pixels frames are sent: a tile of 100 mm is cut from them. 0: as they come."""
 
     def write_recipe(self, folder: Path) -> None:
         """The shipped recipe with these models in the place of its own."""
@@ -51,12 +53,18 @@ class Profile:
         for before, after in (("steel", self.classifier), ("texture", self.anomaly), ("hot-rolled", self.name)):
             assert f": {before}\n" in text
             text = text.replace(f": {before}\n", f": {after}\n")
+        if self.send_mm_per_px:
+            tile_px = round(TILE_PX * MM_PER_PX / self.send_mm_per_px)
+            assert "tile_px: 200, stride_px: 200" in text
+            text = text.replace("tile_px: 200, stride_px: 200", f"tile_px: {tile_px}, stride_px: {tile_px}")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{self.name}.yaml").write_text(text, encoding="utf-8")
 
 
 ACCURATE = Profile("accurate", "steel", "texture")
 FAST = Profile("fast", "steel-fast", "texture-fast")
+COARSE = Profile("coarse", "steel-fast", "texture-fast", send_mm_per_px=1.5625)
+"""As fast, but frames are shrunk before they are sent, so that a tile is of the model's own 64 px."""
 
 
 @dataclass(slots=True)
@@ -133,6 +141,7 @@ class Rig:
             pictures=str(self.pictures),
             frames=frames,
             recipe=self._profile.name,
+            send_mm_per_px=self._profile.send_mm_per_px,
             **{"budget_bytes": self._empty + BACKLOG_BYTES, **kind},
         )
         source = self._pipeline.supervisor.start(load.process(f"source-{self._runs}"))

@@ -96,7 +96,8 @@ class FakeScorer:
     """A model service: brightness decides, and is all that its descriptors tell.
 
     `fault` is what it answers now; `poison` what it says to POISON_GREY; one that `hangs` uses up each call's time;
-    one that is slow takes `takes_s`; one that is `dumb` never gives the descriptors that it promised. `requests` are those by tiles.
+    one that is slow takes `takes_s`; one that is `dumb` never gives the descriptors that it promised. `requests` are
+    those by tiles.
     """
 
     role: Role

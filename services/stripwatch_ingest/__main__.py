@@ -39,7 +39,7 @@ def run() -> None:
         )
         line = insist(lambda: stream.line(settings.line), StreamUnavailable, _patience(settings, lifecycle))
         pace, patient = wiring.pace(settings), _patience(settings, lifecycle)
-        Ingest(line, source, rules, pace, lifecycle, settings.drain_seconds, patient).run()
+        Ingest(line, source, rules, pace, lifecycle, settings.drain_seconds, wiring.shrink(settings), patient).run()
     finally:
         health.stop(1.0)
         source.close()

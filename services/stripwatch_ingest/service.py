@@ -28,6 +28,7 @@ class Ingest:
         pace: Pace,
         lifecycle: Lifecycle,
         drain_s: float,
+        shrink: Callable[[Frame], Frame] = lambda frame: frame,
         patient: Callable[[float], bool] = lambda _wait: False,
     ) -> None:
         """Before it begins a stream that is away is waited for while `patient` says so, and `drain_s` when it ends."""
@@ -37,6 +38,7 @@ class Ingest:
         self._live = rules.live
         self._lifecycle = lifecycle
         self._drain_s = drain_s
+        self._shrink = shrink
         self._patient = patient
         self._publisher = Publisher(line, rules, lifecycle)
 
@@ -58,7 +60,7 @@ class Ingest:
             return self._publisher.start(event)
         if isinstance(event, Frame):
             self._wait_until_due(event)
-            self._publisher.frame(event)
+            self._publisher.frame(self._shrink(event))
         else:
             self._publisher.end(event)
             self._pace.forget(event.run)

@@ -32,6 +32,12 @@ class IngestSettings(StreamSettings):
     )
     speed_m_per_s: float = Field(default=0.0, ge=0, le=100, description="Line speed to keep (0: as fast as possible)")
     mm_per_px: float = Field(default=0.5, gt=0, lt=100, description="Size of a pixel on the strip")
+    send_mm_per_px: float | None = Field(
+        default=None,
+        gt=0,
+        lt=100,
+        description="Size of a pixel in which raw frames are sent: finer ones are averaged (unset: as they come)",
+    )
     width_mm: float | None = Field(default=None, gt=0, lt=1e5, description="Width of the strip (unset: as the frames)")
     length_mm: float = Field(default=6000.0, gt=0, lt=1e8, description="Length of simulated strips and of camera runs")
     frames_per_run: int = Field(default=0, ge=0, le=2**27, description="Frames in each run of a video (0: no cut)")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+from stripwatch.domain.frame import Frame
 from stripwatch.errors import SettingsInvalid
 from stripwatch.feed import Pace, by_line_speed
+from stripwatch.feed.shrink import Shrink
 from stripwatch.recording import Recording
 from stripwatch.runtime.lifecycle import Lifecycle
 from stripwatch.simulate.series import StripSeries
@@ -27,6 +30,11 @@ def is_live(settings: IngestSettings) -> bool:
 def pace(settings: IngestSettings) -> Pace:
     """The line's speed; a camera sets its own."""
     return Pace(None if _is_camera(settings) or not settings.speed_m_per_s else by_line_speed(settings.speed_m_per_s))
+
+
+def shrink(settings: IngestSettings) -> Callable[[Frame], Frame]:
+    """What is done to each frame before it is sent."""
+    return (lambda frame: frame) if settings.send_mm_per_px is None else Shrink(settings.send_mm_per_px)
 
 
 def source(settings: IngestSettings, lifecycle: Lifecycle) -> FrameSource:

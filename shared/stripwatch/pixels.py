@@ -50,22 +50,39 @@ def equalise(tile: Image, clahe: Clahe) -> Image:
 
 
 def averaged(tiles: list[Image], size: int) -> Image:
-    """Square tiles of one side at (N, size, size): what `resize` gives of each, to the grey level, and thrice as fast.
+    """Square tiles of one side at (N, size, size): what `resize` gives of each, to the grey level, thrice as fast."""
+    side = tiles[0].shape[0]
+    whole = np.empty((len(tiles), side, side), dtype=np.float32)
+    for plane, tile in zip(whole, tiles, strict=True):
+        plane[:] = tile
+    return _shrunk(whole, _weights(side, size))
 
-    Area averaging repeats itself: 25 pixels make 8 in the same way all along the tile. So it is a small matrix, applied
-    to blocks of rows and then to blocks of columns.
+
+def shrunk(image: Image, taken: int, made: int) -> Image:
+    """A (H, W) image by area averaging with `made` pixels for each `taken`, each side to the nearest whole pixel.
+
+    Sides that `taken` divides are done several times faster.
     """
-    count, side = len(tiles), tiles[0].shape[0]
-    weights = _weights(side, size)  # (made, taken) float32
-    taken = weights.shape[1]
-    blocks = side // taken
-    rows = np.empty((count, side, side), dtype=np.float32)
-    for row, tile in zip(rows, tiles, strict=True):
-        row[:] = tile
-    low = np.matmul(weights, rows.reshape(count * blocks, taken, side))  # (N * blocks, ..., side)
-    small = low.reshape(-1, taken) @ weights.T  # (N * size * blocks, ...)
+    height, width = image.shape
+    if height % taken or width % taken:
+        size = max(1, round(width * made / taken)), max(1, round(height * made / taken))
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    small: Image = _shrunk(image[None].astype(np.float32), _weights(taken, made))[0]
+    return small
+
+
+def _shrunk(whole: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]) -> Image:
+    """(N, H, W) by area averaging along both sides.
+
+    It repeats itself: 25 pixels make 8 in the same way all along a side. So it is a small matrix, applied to blocks of
+    rows and then to blocks of columns.
+    """
+    made, taken = weights.shape
+    count, height, width = whole.shape
+    low: npt.NDArray[np.float32] = np.matmul(weights, whole.reshape(-1, taken, width))  # (N * H / taken, made, W)
+    small: npt.NDArray[np.float32] = low.reshape(-1, taken) @ weights.T  # (N * H * W * made / taken ** 2, made)
     grey: Image = np.rint(small, out=small).astype(np.uint8)
-    return grey.reshape(count, size, size)
+    return grey.reshape(count, height * made // taken, width * made // taken)
 
 
 @lru_cache(maxsize=64)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stripwatch.domain.frame import IndexRange
+from stripwatch.domain.frame import Frame, IndexRange
 from stripwatch.domain.strip import RunStart, Shed
 from stripwatch.errors import BadInput, Conflict, RecordingInvalid, SettingsInvalid
 from stripwatch.feed import FeedRules, Pace, by_line_speed
@@ -58,6 +58,17 @@ def test_a_source_that_is_done_leaves_a_whole_run_and_a_free_line() -> None:
     assert [entry.kind for entry in take(line)] == [Kind.START, Kind.FRAME, Kind.FRAME, Kind.END]
     assert source.closed
     line.source.hold("other", live=True, ttl_ms=1000)
+
+
+def test_what_is_to_be_done_to_frames_is_done_before_they_are_sent() -> None:
+    line = MemoryStream().line("line1")
+
+    def dark(one: Frame) -> Frame:
+        return Frame(one.header, bytes(len(one.pixels)))
+
+    source = Scripted([start(), frame(0), end(1)])
+    Ingest(line, source, FeedRules(live=False), Pace(), Lifecycle(), 1.0, dark).run()
+    assert [set(entry.pixels) for entry in take(line) if entry.kind is Kind.FRAME] == [{0}]
 
 
 def test_a_stop_in_mid_run_ends_it_with_what_was_sent() -> None:

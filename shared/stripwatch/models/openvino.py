@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stripwatch.errors import ModelInvalid, ModelNotReady
+from stripwatch.models.fixed import FixedSizes
 from stripwatch.models.graph import Port, Signature, check
 from stripwatch.ports import Descriptors, Outputs, Scores, Tiles
 
@@ -46,14 +47,29 @@ def engines(graph: bytes, signature: Signature, count: int = 1, *, threads: int 
     inputs = {_called(node, signature.input): _port(node) for node in compiled.inputs}
     check(signature, inputs, {name: _port(node) for node in compiled.outputs for name in node.get_names()})
     name = f"openvino/{version('openvino')}{'' if taken == 'f32' else f' {taken}'}"
-    return tuple(OpenVinoEngine(compiled.create_infer_request(), signature, name) for _ in range(count))
+
+    def fixed(rows: int) -> list[Any]:
+        model = core.read_model(model=graph)
+        model.reshape({model.inputs[0]: ov.PartialShape([rows, *signature.shape])})
+        return _requests(core.compile_model(model, "CPU", options), count)
+
+    sizes = FixedSizes(signature.model, fixed)
+    return tuple(
+        OpenVinoEngine(request, signature, name, number, sizes)
+        for number, request in enumerate(_requests(compiled, count))
+    )
+
+
+def _requests(compiled: Any, count: int) -> list[Any]:
+    return [compiled.create_infer_request() for _ in range(count)]
 
 
 class OpenVinoEngine:
-    """One request to a compiled graph. Its name says the precision where that is not float32."""
+    """One request to a compiled graph, `number` among its engines; its name says the precision unless it is float32."""
 
-    def __init__(self, request: Any, signature: Signature, name: str) -> None:
+    def __init__(self, request: Any, signature: Signature, name: str, number: int, sizes: FixedSizes[Any]) -> None:
         self._request, self._signature = request, signature
+        self._number, self._sizes = number, sizes
         self.name = name
 
     def __call__(self, rows: Tiles | Descriptors) -> Scores:
@@ -68,7 +84,8 @@ class OpenVinoEngine:
                 f"got {rows.shape[1:]} {rows.dtype}"
             )
         try:
-            found = self._request.infer({wanted.input: rows}, share_inputs=True, share_outputs=True)
+            request = self._sizes.of(len(rows), self._number) or self._request
+            found = request.infer([rows], share_inputs=True, share_outputs=True)
             # Copies: what is shared is overwritten by the next run.
             return tuple(np.array(found[name], dtype=np.float32) for name in (wanted.scores, *extras))
         except Exception as error:  # as above
