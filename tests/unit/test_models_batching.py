@@ -236,6 +236,14 @@ def test_a_request_alone_is_shared_by_engines_that_are_idle(gate: Gate) -> None:
     assert len(gate.batches) == 3
 
 
+def test_rows_that_cost_next_to_nothing_go_in_one_run(gate: Gate) -> None:
+    gate.open.set()
+    batcher = Batcher("texture/1 (head)", [gate] * 2, Batching(8, 64).whole)
+    _wait_until_idle(batcher, 2)
+    assert batcher.submit(_tiles(*range(60)), Deadline.after(SOON)).result()[0].tolist() == list(range(60))
+    assert [len(batch) for batch in gate.batches] == [60]
+
+
 def _wait_until_idle(batcher: Batcher, workers: int) -> None:
     deadline = Deadline.after(SOON)
     while batcher._idle < workers:

@@ -28,7 +28,7 @@ def _served(folder: Path, *wanted: str, kind: ModelKind = ModelKind.CLASSIFIER) 
         kind,
         wanted,
         lambda found: load(found, builder("onnxruntime")),
-        lambda name, engines: Batcher(name, engines, Batching()),
+        lambda name, engines, _whole: Batcher(name, engines, Batching()),
     )
     _open.append(models)
     return models

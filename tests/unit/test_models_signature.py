@@ -147,7 +147,7 @@ def test_a_model_that_is_signed_later_is_served_from_then_on(tmp_path: Path, key
         ModelKind.CLASSIFIER,
         (),
         lambda folder: load(folder, builder("onnxruntime"), key=key),
-        lambda name, engines: Batcher(name, engines, Batching()),
+        lambda name, engines, _whole: Batcher(name, engines, Batching()),
     )
     signed(write_model(tmp_path, version="1"), keys)
     served.load()

@@ -23,17 +23,24 @@ log = logging.getLogger(__name__)
 _FIRST_GUESS_S = 0.005
 _SMOOTHING = 0.2
 _LEAST_HINT_S, _MOST_HINT_S = 0.01, 5.0
-LEAST_SHARED = 4
-"""Rows below which a run is not worth a second engine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batching:
-    """How tiles are put together: at most `max_batch` a run, `queue_tiles` waiting, `wait_s` for company."""
+    """How rows are put together: at most `max_batch` a run, `queue_tiles` waiting, `wait_s` for company.
+
+    A request that is alone is shared by idle engines, none of which gets fewer than `least_shared` rows.
+    """
 
     max_batch: int = 64
     queue_tiles: int = 1024
     wait_s: float = 0.0
+    least_shared: int = 4
+
+    @property
+    def whole(self) -> Batching:
+        """For rows that cost next to nothing: a request goes in one run."""
+        return Batching(self.queue_tiles, self.queue_tiles, least_shared=self.queue_tiles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +181,11 @@ class Batcher:
             if parts and (job.left > room or job.extras != parts[0].job.extras):
                 break  # a whole run of its own comes next, with no copy
             alone = len(self._jobs) == 1
-            rows = room if parts else _even(job.left, min(most, max(share, LEAST_SHARED)) if alone else most)
+            rows = (
+                room
+                if parts
+                else _even(job.left, min(most, max(share, self._batching.least_shared)) if alone else most)
+            )
             start, stop = job.take(rows)
             parts.append(_Part(job, start, stop))
             self._waiting -= stop - start

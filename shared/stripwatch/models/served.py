@@ -49,7 +49,8 @@ class _Passed:
 class ServedModels:
     """All versions of the wanted models of one kind that lie in the store.
 
-    `wanted` are NAMEs or NAME/VERSIONs; empty: all of the kind. Only one thread calls `load` and `rescan`.
+    `wanted` are NAMEs or NAME/VERSIONs; empty: all of the kind. `queue` is told whether requests are to go whole: a
+    head's rows cost next to nothing. Only one thread calls `load` and `rescan`.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class ServedModels:
         kind: ModelKind,
         wanted: Sequence[str],
         load: Callable[[ModelFolder], LoadedModel],
-        queue: Callable[[str, Sequence[Engine]], Batcher],
+        queue: Callable[[str, Sequence[Engine], bool], Batcher],
     ) -> None:
         self._store, self._kind, self._wanted = store, kind, tuple(wanted)
         self._load, self._queue = load, queue
@@ -141,8 +142,8 @@ class ServedModels:
             return
         model = self._load(folder)
         name = str(folder.ref)
-        head = self._queue(f"{name} (head)", model.heads) if model.heads else None
-        served = Served(model.spec, self._queue(name, model.engines), head)
+        head = self._queue(f"{name} (head)", model.heads, True) if model.heads else None
+        served = Served(model.spec, self._queue(name, model.engines, False), head)
         self._served = {**self._served, folder.ref: served}
         self._passed.pop(folder.path, None)
         log.info("serving %s", folder.ref, extra={"engine": model.spec.engine, "sha256": model.spec.sha256[:12]})

@@ -37,8 +37,8 @@ class ModelServer:
         def loaded(folder: ModelFolder) -> LoadedModel:
             return load(folder, build, settings.engine_workers, key)
 
-        def queue(name: str, engines: Sequence[Engine]) -> Batcher:
-            return Batcher(name, engines, settings.batching)
+        def queue(name: str, engines: Sequence[Engine], whole: bool) -> Batcher:
+            return Batcher(name, engines, settings.batching.whole if whole else settings.batching)
 
         self._models = ServedModels(ModelStore(settings.models), kind, settings.serve, loaded, queue)
         self._server = GrpcServer(
