@@ -21,11 +21,12 @@ from arrivals import Arrivals, filled
 from bare import Loop, measure
 from conditions import conditions, write
 from line_frames import MM_PER_PX, TILE_PX, WIDTH_PX, LineLoad, draw
-from rig import ACCURATE, FAST, Profile, Rig, Run, rig
+from rig import SHIPPED, Profile, Rig, Run, rig
 from short_strips import ShortStrips
 
 from stripwatch.stream.keys import member
 
+NAMES = tuple(profile.name for profile in SHIPPED)
 TIERS = {"0.25": "stable", "0.5": "stable", "0.75": "degrading", "0.9": "degrading", "1.2": "failure"}
 """Shares of the saturation."""
 LOOK_EVERY_S = 0.25
@@ -210,7 +211,7 @@ def main() -> None:
     """Measures, prints the figures and writes them down."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few seconds: does it work at all")
-    parser.add_argument("--profiles", nargs="+", choices=("accurate", "fast"), default=("accurate", "fast"))
+    parser.add_argument("--profiles", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--engine", default="openvino")
     parser.add_argument("--workers", type=int, default=2, help="engines of the classifier")
     parser.add_argument("--seconds", type=float, default=None, help="length of each run")
@@ -224,7 +225,7 @@ def main() -> None:
     env = {"STRIPWATCH_ENGINE_WORKERS": str(chosen.workers)}
     profiles = {}
     with tempfile.TemporaryDirectory() as name:
-        for profile in (one for one in (ACCURATE, FAST) if one.name in chosen.profiles):
+        for profile in (one for one in SHIPPED if one.name in chosen.profiles):
             profiles[profile.name] = latency(profile, chosen.engine, size, Path(name) / profile.name, env)
             before["redis"] = profiles[profile.name].pop("redis")
     engine = {"engine": chosen.engine, "engine_workers": chosen.workers}

@@ -21,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from conditions import conditions, write
 from line_frames import MM_PER_PX, TILE_PX, WIDTH_PX
-from rig import ACCURATE, FAST, Profile, Rig, Run, rig
+from rig import SHIPPED, Profile, Rig, Run, rig
 
+NAMES = tuple(profile.name for profile in SHIPPED)
 FRAME_M = TILE_PX * MM_PER_PX / 1000
 TILES_A_FRAME = WIDTH_PX // TILE_PX
 LOWEST, STEP, RUNGS = 0.3, 0.05, 20
@@ -226,7 +227,7 @@ def main() -> None:
     """Searches, prints the figures and writes them down."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few seconds: does it work at all")
-    parser.add_argument("--profiles", nargs="+", choices=("accurate", "fast"), default=("accurate", "fast"))
+    parser.add_argument("--profiles", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--engine", default="openvino")
     parser.add_argument("--workers", type=int, default=2, help="engines of the classifier")
     parser.add_argument("--seconds", type=float, default=None, help="how long a speed must hold")
@@ -237,7 +238,7 @@ def main() -> None:
     given = {name: value for name in ("seconds", "rounds") if (value := getattr(chosen, name)) is not None}
     size = replace(size, **given)
     before = conditions("make bench-speed", "")
-    profiles = [one for one in (ACCURATE, FAST) if one.name in chosen.profiles]
+    profiles = [one for one in SHIPPED if one.name in chosen.profiles]
     env = {"STRIPWATCH_ENGINE": chosen.engine, "STRIPWATCH_ENGINE_WORKERS": str(chosen.workers)}
     with tempfile.TemporaryDirectory() as name:
         cases = measure(profiles, env, size, Path(name))

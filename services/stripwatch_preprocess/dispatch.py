@@ -27,9 +27,6 @@ MOST_SLOW = 3
 """A service that the recipe can do without counts as away when it lets a batch's budget run out this often. Once is
 not enough: whether a strip's tiles have their scores must not depend on how busy the machine was."""
 
-MOST_PARTIAL = 2
-"""Batches under way that need not be full: one at work, one on its way. What comes meanwhile fills the next."""
-
 
 class Dispatch:
     """Jobs go in by `add`, out by `poll`. Nothing here waits.
@@ -81,7 +78,7 @@ class Dispatch:
         return [job.ticket for batch in self._resting for job in batch.jobs]
 
     def send(self) -> None:
-        """Starts batches while there is room; partial ones only while few are under way, so that no engine idles."""
+        """Starts batches while there is room. What comes while there is none makes the next ones fuller."""
         while len(self._active) < self._in_flight and (batch := self._next()) is not None:
             deadline = Deadline.after(self._request_seconds)  # one budget for both services
             if not batch.rests_until:
@@ -116,13 +113,11 @@ class Dispatch:
                 return batch
         if self._alone:
             return Batch([self._alone.popleft()])
-        partial = len(self._active) < MOST_PARTIAL
         for key, queue in self._queues.items():
-            if partial or sum(len(job.frame.tiles) for job in queue) >= self._batch_tiles:
-                batch = Batch(self._fill(queue))
-                if not queue:
-                    del self._queues[key]
-                return batch
+            batch = Batch(self._fill(queue))
+            if not queue:
+                del self._queues[key]
+            return batch
         return None
 
     def _fill(self, queue: deque[Job]) -> list[Job]:

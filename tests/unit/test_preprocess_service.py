@@ -82,8 +82,8 @@ def test_a_pinned_version_that_is_gone_is_replaced_and_both_are_named() -> None:
 def test_tiles_of_several_frames_share_a_request_and_no_request_is_too_large() -> None:
     plant = started(*[HEALTHY] * 10)
     plant.classifier.takes_s = 0.3
-    plant.worker(batch_tiles=12, request_seconds=5.0).until(lambda: len(plant.results()) == 10)
-    assert [count for _, count in plant.classifier.requests] == [3, 3, 12, 12]
+    plant.worker(batch_tiles=12, in_flight=1, request_seconds=5.0).until(lambda: len(plant.results()) == 10)
+    assert [count for _, count in plant.classifier.requests] == [3, 12, 12, 3]
 
 
 def test_frames_do_not_wait_for_company_while_an_engine_may_be_idle() -> None:
@@ -425,10 +425,10 @@ def test_frames_of_a_worker_that_died_are_taken_over_one_at_a_time_and_judged_al
     assert len(plant.line.frames.read("dead", 100, 0)) == 5
     plant.send(*[HEALTHY] * 5, first=4)
     plant.classifier.takes_s = 0.05
-    worker = plant.worker(claim_idle_seconds=0.001, request_seconds=5.0)
+    worker = plant.worker(claim_idle_seconds=0.001, in_flight=1, request_seconds=5.0)
     worker.service.hand._keep_every_s = 0
     worker.until(lambda: len(plant.results()) == 9)
-    assert sorted(count for _, count in plant.classifier.requests) == [3] * 6 + [9]
+    assert sorted(count for _, count in plant.classifier.requests) == [3] * 5 + [12]
 
 
 def test_what_a_worker_holds_is_bounded_in_bytes_and_a_larger_frame_comes_alone() -> None:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 log = logging.getLogger(__name__)
 
-OFTEN = 500
+OFTEN = 100
 """Runs of one size, after which it has a graph of its own."""
 MOST = 3
 """Sizes with a graph of their own: each holds its buffers for every engine."""
