@@ -7,7 +7,7 @@ TESTS ?= tests
 WEIGHTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench bench-models soak overload durability audit chaos docs lock clean system fuzz mutate failover bench-serving bench-latency bench-speed bench-startup bench-growth
+.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench bench-models soak overload durability audit chaos docs lock clean system fuzz mutate failover bench-acceptance bench-pipeline bench-quick bench-serving bench-latency bench-speed bench-startup bench-growth
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -63,8 +63,21 @@ paper: $(VENV)/.dev ## The study: the paper's five rows and what lies past them;
 paper-recipe: $(VENV)/.dev ## The paper's classifier over five seeds; WEIGHTS=file.npz instead of the hub
 	$(BIN)/python -m stripwatch_train paper $(if $(WEIGHTS),--weights '$(WEIGHTS)')
 
-bench: $(VENV)/.dev ## Acceptance strips through the running pipeline; writes benchmarks/results
+bench: bench-models bench-pipeline bench-serving bench-latency bench-speed bench-startup bench-growth bench-acceptance docs ## All benchmarks of docs/performance.md, an hour alone on the machine; WEIGHTS=file.npz
+
+bench-acceptance: $(VENV)/.dev ## Acceptance strips through the running pipeline with the shipped models
 	$(BIN)/python benchmarks/acceptance.py
+
+bench-pipeline: $(VENV)/.dev ## The pipeline beside a bare loop and a plain torch loop; WEIGHTS=file.npz, OUT=file
+	$(BIN)/python benchmarks/pipeline.py $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(if $(OUT),--out '$(OUT)')
+
+bench-quick: $(VENV)/.dev ## Does every suite still work, and did the pipeline's efficiency fall by a fifth; under 5 minutes
+	$(BIN)/python benchmarks/pipeline.py --rounds 3 --seconds 4 --profiles accurate --no-torch --guard accurate
+	$(BIN)/python benchmarks/latency.py --quick --out var/bench-quick/latency.json
+	$(BIN)/python benchmarks/line_speed.py --quick --out var/bench-quick/line_speed.json
+	$(BIN)/python benchmarks/startup.py --quick --out var/bench-quick/startup.json
+	$(BIN)/python benchmarks/serving.py --quick --out var/bench-quick/serving.json
+	$(BIN)/python benchmarks/growth.py --quick --out var/bench-quick/growth.json
 
 bench-models: $(VENV)/.dev ## The paper's MobileNetV2 in int8 and its scorer, for the benchmarks; WEIGHTS=file.npz instead of the hub
 	$(BIN)/python benchmarks/mobilenet.py $(if $(WEIGHTS),--weights '$(WEIGHTS)')
