@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-SOURCES = shared services tests benchmarks docs/generate_settings.py docs/generate_figures.py .ci/audit.py
+SOURCES = shared services tests benchmarks docs/*.py .ci/audit.py
 TESTS ?= tests
 WEIGHTS ?=
 
@@ -133,6 +133,7 @@ bench-serving: $(VENV)/.dev ## Our service beside five model servers, each in it
 docs: $(VENV)/.dev ## Writes the pages that are made from code
 	$(BIN)/python docs/generate_settings.py
 	$(BIN)/python docs/generate_figures.py
+	$(BIN)/python docs/generate_performance.py
 
 lock: $(VENV)/.dev ## Writes constraints.txt from what is installed
 	$(BIN)/pip list --format=freeze --exclude-editable | sed 's/+cpu$$//' | grep -vE '^(pip|setuptools|wheel|stripwatch)==' > constraints.txt

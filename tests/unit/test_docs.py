@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "models").glob("*/*/*.md")])
 
 
 KINDS = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
+
+
+sys.path.append(str(ROOT / "docs"))  # a generator of several modules finds its others
 
 
 def generator(name: str) -> ModuleType:
@@ -25,10 +30,24 @@ def generator(name: str) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["generate_settings", "generate_figures"])
+@pytest.mark.parametrize("name", ["generate_settings", "generate_figures", "generate_performance"])
 def test_pages_made_from_settings_and_results_are_what_those_say(name: str) -> None:
     module = generator(name)
     assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run make docs"
+
+
+def test_the_plots_of_the_page_on_performance_show_what_the_results_say() -> None:
+    module = generator("generate_performance")
+    for name, file in module.PLOTS.items():
+        if (results := module.Results()).find(file) is not None:
+            with Image.open(module.PICTURES / f"{name}.png") as picture:
+                assert picture.info["Source"] == results.fingerprint(file), f"{name}.png: run make docs"
+
+
+def test_what_was_not_measured_yet_is_named_with_the_command_that_measures_it(tmp_path: Path) -> None:
+    module = generator("generate_performance")
+    page = module.page(module.Results(tmp_path))
+    assert all(f"not measured yet: `{command}`" in page for command in module.COMMANDS.values())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
