@@ -119,6 +119,10 @@ def growth(found: Found) -> Iterator[Aim]:
         ("workers", found["workers"]["cpu_against_one_worker"]),
     ):
         yield _flat(what, ratios)
+    top, points = found["workers"]["ceiling"], found["workers"]["points"]
+    rates = [point["frames_per_s"] for name, point in points.items() if int(name) <= top["workers"]]
+    told = f"{number(top['frames_per_s'])} frames/s with {top['workers']}, full: {top['full']}"
+    yield Aim("frames/s by workers", "grows up to a stated ceiling", told, rates == sorted(rates))
     yield _flat("frames of one strip", {f"{found['long']['frames']:,}": found["long"]["against_fresh"]})
     for name, one in found["verdict"].items():
         power = one["exponent"]

@@ -56,8 +56,8 @@ def serving(found: Found) -> Figure:
         lead = name == "stripwatch"
         axes.barh(at + 0.2, one["over_engine"], 0.38, color=ACCENT if lead else SECOND)
         axes.barh(at - 0.2, one.get("one_tile_over_engine", 0.0), 0.38, color=ACCENT if lead else SECOND, alpha=0.4)
-        text = f" {one['over_engine']:.2f}   p99 {number(one['p99_ms'])} ms, {number(one['load_mib'])} MiB"
-        axes.annotate(text, (one["over_engine"], at + 0.2), va="center", fontsize=8, bbox=PAPER)
+        text = f"{one['over_engine']:.2f}   p99 {number(one['p99_ms'])} ms, {number(one['load_mib'])} MiB"
+        axes.annotate(text, (one["over_engine"] + 0.008, at + 0.2), va="center", fontsize=8, bbox=PAPER)
     axes.axvline(SERVED, color=INK, linewidth=0.8, linestyle=":", zorder=0)
     axes.set_yticks(range(len(order)), order)
     axes.set_xlim(0, 1.45)

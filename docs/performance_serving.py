@@ -12,7 +12,7 @@ def serving(found: Found) -> str:
     return (
         "\n".join(_of_model(one) for one in models.values())
         + "\n![Tiles a second of each server, over the engine alone](figures/performance-serving.png)\n\n"
-        + "Settings, each chosen for the most tiles a second that we could get out of it:\n\n"
+        + "Settings:\n\n"
         + "".join(f"- **{name}** {one['version']}: {one['settings']}.\n" for name, one in found["peers"].items())
         + "\n"
         + made(found)
