@@ -113,12 +113,13 @@ class Dispatch:
                 return batch
         if self._alone:
             return Batch([self._alone.popleft()])
-        for key, queue in self._queues.items():
-            batch = Batch(self._fill(queue))
-            if not queue:
-                del self._queues[key]
-            return batch
-        return None
+        if not self._queues:
+            return None
+        key, queue = next(iter(self._queues.items()))
+        batch = Batch(self._fill(queue))
+        if not queue:
+            del self._queues[key]
+        return batch
 
     def _fill(self, queue: deque[Job]) -> list[Job]:
         jobs = [queue.popleft()]
