@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-import numpy as np
-
 from stripwatch.errors import BadInput, ModelNotReady, Overloaded, StripwatchError
 from stripwatch.models.job import Job
-from stripwatch.ports import Descriptors, Engine, Outputs, Tiles
+from stripwatch.models.part import Part, answer, even, fail, joined
+from stripwatch.ports import Descriptors, Engine, Tiles
 from stripwatch.runtime.deadline import Deadline
 from stripwatch.runtime.metrics import EngineMeter
 
@@ -41,19 +40,6 @@ class Batching:
     def whole(self) -> Batching:
         """For rows that cost next to nothing: a request goes in one run."""
         return Batching(self.queue_tiles, self.queue_tiles, least_shared=self.queue_tiles)
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Rows `start` to `stop` of a job, on their way through an engine."""
-
-    job: Job
-    start: int
-    stop: int
-
-    @property
-    def rows(self) -> Tiles | Descriptors:
-        return self.job.rows[self.start : self.stop]
 
 
 class Batcher:
@@ -126,16 +112,16 @@ class Batcher:
         while parts := self._take():
             started = time.monotonic()
             try:
-                outputs = engine.run(_joined(parts), parts[0].job.extras)
+                outputs = engine.run(joined(parts), parts[0].job.extras)
                 self._measure(parts, started, time.monotonic() - started)
-                _answer(parts, outputs)
+                answer(parts, outputs)
             except StripwatchError as error:
-                _fail(parts, error)
+                fail(parts, error)
             except Exception:
                 log.exception("an engine failed by a fault of ours")
-                _fail(parts, ModelNotReady(f"model {self.name}: its engine failed"))
+                fail(parts, ModelNotReady(f"model {self.name}: its engine failed"))
 
-    def _take(self) -> list[_Part]:
+    def _take(self) -> list[Part]:
         """The next batch; waits for one. Nothing: the queue is empty and closed."""
         while True:
             with self._lock:
@@ -145,6 +131,7 @@ class Batcher:
             with self._lock:
                 idle, self._idle = self._idle, self._idle - 1
                 if not self._jobs and self._closing:
+                    self._words.put(None)  # one that waited for company may have taken another's
                     return []
                 parts = self._cut(idle)
                 more = bool(self._jobs)
@@ -162,7 +149,7 @@ class Batcher:
             except Empty:
                 return
 
-    def _cut(self, idle: int) -> list[_Part]:
+    def _cut(self, idle: int) -> list[Part]:
         """Whole jobs, oldest first, until this engine has its share of what waits.
 
         Only a long job is split, and one that waits alone while several engines are idle.
@@ -170,7 +157,7 @@ class Batcher:
         """
         most = self._batching.max_batch
         share = min(most, -(-self._waiting // idle))
-        parts: list[_Part] = []
+        parts: list[Part] = []
         room = most
         while self._jobs and room and most - room < share:
             job = self._jobs[0]
@@ -181,53 +168,20 @@ class Batcher:
             if parts and (job.left > room or job.extras != parts[0].job.extras):
                 break  # a whole run of its own comes next, with no copy
             alone = len(self._jobs) == 1
-            rows = (
-                room
-                if parts
-                else _even(job.left, min(most, max(share, self._batching.least_shared)) if alone else most)
-            )
-            start, stop = job.take(rows)
-            parts.append(_Part(job, start, stop))
+            least = min(most, max(share, self._batching.least_shared)) if alone else most
+            start, stop = job.take(room if parts else even(job.left, least))
+            parts.append(Part(job, start, stop))
             self._waiting -= stop - start
             room -= stop - start
             if not job.left:
                 self._jobs.popleft()
         return parts
 
-    def _measure(self, parts: list[_Part], started: float, seconds: float) -> None:
-        tiles = sum(part.stop - part.start for part in parts)
+    def _measure(self, parts: list[Part], started: float, seconds: float) -> None:
+        tiles = sum(len(part) for part in parts)
         with self._lock:
             self._tile_s += _SMOOTHING * (seconds / tiles - self._tile_s)
         self._meter.ran(tiles, seconds)
         for part in parts:
             if part.start == 0:  # once a request, however many runs it takes
                 self._meter.waited(started - part.job.queued_at)
-
-
-def _even(rows: int, most: int) -> int:
-    """How many rows to take so that they go in the fewest runs of at most `most`, all as large as each other: an engine
-    that compiles for each size pays half a millisecond wherever the size changes.
-    """
-    runs = -(-rows // most)
-    return -(-rows // runs)
-
-
-def _joined(parts: list[_Part]) -> Tiles | Descriptors:
-    """(sum of rows, ...); a part that is alone is passed as it lies in the request."""
-    if len(parts) == 1:
-        return parts[0].rows
-    joined: Tiles | Descriptors = np.concatenate([part.rows for part in parts])
-    return joined
-
-
-def _answer(parts: list[_Part], outputs: Outputs) -> None:
-    at = 0
-    for part in parts:
-        rows = part.stop - part.start
-        part.job.done(part.start, tuple(output[at : at + rows] for output in outputs))
-        at += rows
-
-
-def _fail(parts: list[_Part], error: StripwatchError) -> None:
-    for part in parts:
-        part.job.fail(error)
