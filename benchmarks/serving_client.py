@@ -15,6 +15,7 @@ import numpy as np
 from serving_wires import Ask, Scores, Target, Tiles, open_wire
 
 from stripwatch.errors import StripwatchError
+from stripwatch.runtime.memory import keep_freed
 
 RAMP_S, TAIL_S = 0.2, 0.2
 """Load before the seconds that count, and after them: they begin and end with the same number of requests in flight."""
@@ -68,6 +69,7 @@ class Client:
 
     def serve(self, pipe: Connection) -> None:
         """Says None when the server answers each thread rightly, then what it measured in each phase."""
+        keep_freed()  # as a worker does; all clients alike
         try:
             asks = self._opened()
             pipe.send(None)
