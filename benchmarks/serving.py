@@ -18,7 +18,7 @@ from typing import Any
 import onnxruntime as ort
 from conditions import ROOT, conditions, write
 from serving_peers import Peer, read_peers
-from serving_turn import A_REQUEST, CLIENTS, CORES, IN_FLIGHT, ONE_BY_ONE, Bench, Pool, Row
+from serving_turn import A_REQUEST, AS_THE_WORKER, CLIENTS, CORES, IN_FLIGHT, ONE_BY_ONE, Bench, Pool, Row
 
 from stripwatch.errors import StripwatchError
 
@@ -32,6 +32,7 @@ def measure(folder: Path, peers: Sequence[Peer], seconds: float, rounds: int, on
     names = ["service", *(peer.name for peer in peers)]
     rows: dict[str, list[Row]] = {name: [] for name in names}
     single: dict[str, list[Row]] = {name: [] for name in names}
+    large: list[Row] = []
     failed: dict[str, str] = {}
     for peer in peers:
         _attempt(failed, peer.name, peer.install)
@@ -42,6 +43,8 @@ def measure(folder: Path, peers: Sequence[Peer], seconds: float, rounds: int, on
             alone["threads"].append(bench.bare(1, CORES))
             for kind, found in alone.items():
                 _tell(number, f"engine in {kind}", a_request, found)
+            large.append(bench.ours(AS_THE_WORKER))
+            _tell(number, "service", AS_THE_WORKER, large)
         kept["service"].append(bench.ours(a_request))
         _tell(number, "service", a_request, kept["service"])
         for peer in peers:
@@ -65,6 +68,7 @@ def measure(folder: Path, peers: Sequence[Peer], seconds: float, rounds: int, on
         "service_tiles_per_s": service["tiles_per_s"],
         "service_over_engine": service["over_engine"],
         "service": service,
+        "service_as_the_worker_asks": {"tiles_a_request": AS_THE_WORKER, **summary(large, [], bare)},
         "peers": {
             peer.name: {
                 "version": peer.version,

@@ -26,6 +26,8 @@ CORES = 2
 CLIENTS, IN_FLIGHT = 2, 4
 A_REQUEST = 16
 """Tiles a request, and the most in one run of an engine."""
+AS_THE_WORKER = 64
+"""Tiles a request of our own worker, where frames wait."""
 ONE_BY_ONE = 16
 """Requests in flight a client where each has one tile: enough for full batches on both workers."""
 _POOL = 64

@@ -144,7 +144,8 @@ def test_up_starts_a_killed_source_again_and_says_why(tmp_path: Path, models: Pa
 
 @contextmanager
 def worker(folder: Path, port: int, **settings: object) -> Iterator[subprocess.Popen[str]]:
-    given = {**worker_settings(folder, port), "consumer": "w1", "prefetch": 16, "in_flight": 16, "request_seconds": 30, **settings}
+    asks = {"consumer": "w1", "prefetch": 16, "in_flight": 16, "request_seconds": 30}
+    given = {**worker_settings(folder, port), **asks, **settings}
     with service("preprocess", **given) as process:
         assert process.stderr
         threading.Thread(target=process.stderr.read, daemon=True).start()
