@@ -77,9 +77,9 @@ class Dispatch:
         """Frames that wait for a service that is away."""
         return [job.ticket for batch in self._resting for job in batch.jobs]
 
-    def send(self) -> None:
-        """Starts batches while there is room. What comes while there is none makes the next ones fuller."""
-        while len(self._active) < self._in_flight and (batch := self._next()) is not None:
+    def send(self, *, partial: bool) -> None:
+        """Starts batches while there is room; half-full ones only if `partial`."""
+        while len(self._active) < self._in_flight and (batch := self._next(partial)) is not None:
             deadline = Deadline.after(self._request_seconds)  # one budget for both services
             if not batch.rests_until:
                 metrics.BATCH_WAIT_SECONDS.observe(time.monotonic() - batch.jobs[0].cut_at)
@@ -105,7 +105,7 @@ class Dispatch:
         self._active, self._resting, self._queues = [], [], {}
         self._alone.clear()
 
-    def _next(self) -> Batch | None:
+    def _next(self, partial: bool) -> Batch | None:
         now = time.monotonic()
         for batch in self._resting:
             if batch.rests_until <= now:
@@ -113,13 +113,13 @@ class Dispatch:
                 return batch
         if self._alone:
             return Batch([self._alone.popleft()])
-        if not self._queues:
-            return None
-        key, queue = next(iter(self._queues.items()))
-        batch = Batch(self._fill(queue))
-        if not queue:
-            del self._queues[key]
-        return batch
+        for key, queue in self._queues.items():
+            if partial or sum(len(job.frame.tiles) for job in queue) >= self._batch_tiles:
+                batch = Batch(self._fill(queue))
+                if not queue:
+                    del self._queues[key]
+                return batch
+        return None
 
     def _fill(self, queue: deque[Job]) -> list[Job]:
         jobs = [queue.popleft()]

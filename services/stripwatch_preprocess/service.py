@@ -104,7 +104,7 @@ class Preprocess:
         self.reopen()
         for settled in self.dispatch.poll():
             self.conclude(settled)
-        self.dispatch.send()
+        self.dispatch.send(partial=not intake.fresh)  # what waits to be cut is company that comes at once
         self.hand.publish()
 
     def beat(self) -> None:
@@ -211,7 +211,7 @@ class Preprocess:
         """Takes nothing more, finishes what is under way, hands back the rest, leaves the group."""
         deadline = Deadline.after(self.settings.drain_seconds)
         while (self.dispatch.busy or self.hand.unpublished) and deadline.left() > 0:
-            self.dispatch.send()
+            self.dispatch.send(partial=True)
             for settled in self.dispatch.poll():
                 self.conclude(settled)
             try:
