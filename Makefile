@@ -73,8 +73,8 @@ bench-pipeline: $(VENV)/.dev ## The pipeline beside a bare loop and a plain torc
 
 bench-quick: $(VENV)/.dev ## Does every suite still work, and did the pipeline's efficiency fall by a fifth; under 5 minutes
 	$(BIN)/python benchmarks/pipeline.py --rounds 3 --seconds 4 --profiles accurate --no-torch --guard accurate
-	$(BIN)/python benchmarks/latency.py --quick --out var/bench-quick/latency.json
-	$(BIN)/python benchmarks/line_speed.py --quick --out var/bench-quick/line_speed.json
+	$(BIN)/python benchmarks/latency.py --quick --profiles fast --out var/bench-quick/latency.json
+	$(BIN)/python benchmarks/line_speed.py --quick --profiles coarse --out var/bench-quick/line_speed.json
 	$(BIN)/python benchmarks/startup.py --quick --out var/bench-quick/startup.json
 	$(BIN)/python benchmarks/serving.py --quick --out var/bench-quick/serving.json
 	$(BIN)/python benchmarks/growth.py --quick --out var/bench-quick/growth.json

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from stripwatch.models.fixed import MOST, OFTEN, FixedSizes
 
 LONG_S = 30.0
+MODELS = Path(__file__).parent.parent.parent / "models"
 
 
 class Maker:
@@ -75,3 +79,18 @@ def test_a_graph_that_cannot_be_made_is_gone_without(caplog: pytest.LogCaptureFi
     recur(sizes, 15)
     assert make.sizes == [15]
     assert "model steel/1: no graph for 15 rows" in caplog.text
+
+
+def test_a_process_that_ends_while_a_graph_is_compiled_ends_well() -> None:
+    code = f"""
+import numpy as np
+from pathlib import Path
+from stripwatch.models.engines import builder
+from stripwatch.models.load import load
+from stripwatch.models.store import ModelStore
+model = load(ModelStore([Path({str(MODELS)!r})]).find("steel-fast"), builder("openvino"))
+for _ in range({OFTEN + 1}):
+    model.engine.run(np.zeros((5, 1, 64, 64), np.uint8))
+"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stderr) == (0, "")

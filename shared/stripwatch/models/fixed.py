@@ -45,7 +45,8 @@ class FixedSizes(Generic[R]):
             if rows in self._made or len(self._made) >= MOST:
                 return
             self._made[rows] = ()
-        threading.Thread(target=self._compile, args=(rows,), name=f"{self._model} x {rows}", daemon=True).start()
+        # No daemon: a process that ends while OpenVINO compiles in one is aborted.
+        threading.Thread(target=self._compile, args=(rows,), name=f"{self._model} x {rows}").start()
 
     def _compile(self, rows: int) -> None:
         try:
