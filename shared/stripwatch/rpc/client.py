@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 import grpc
 import numpy as np
 import numpy.typing as npt
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from stripwatch.domain.model import ModelKind, ModelSpec
 from stripwatch.domain.recipe import Role
@@ -34,19 +33,12 @@ _CLASSIFY, _SCORE = f"/{SERVICES[Role.CLASSIFIER]}/Classify", f"/{SERVICES[Role.
 class _Stubs:
     def __init__(self, channel: grpc.Channel) -> None:
         self.channel = channel
-        self._health = health_pb2_grpc.HealthStub(channel)
-        self._open_call: Any = None
         self.classifier = pb_grpc.ClassifierStub(channel)
         self.anomaly = pb_grpc.AnomalyScorerStub(channel)
         # As bytes: written by hand, tiles are copied once on their way out and not four times.
         raw: Any = channel  # whose stub knows no call without a serializer
         self.classify = raw.unary_unary(_CLASSIFY, response_deserializer=pb.ClassifyResponse.FromString)
         self.score = raw.unary_unary(_SCORE, response_deserializer=pb.ScoreResponse.FromString)
-
-    def stay_awake(self) -> None:
-        """Keeps one call open, and with it gRPC's thread of the channel, which each lone call would start anew."""
-        if self._open_call is None or self._open_call.done():
-            self._open_call = self._health.Watch(health_pb2.HealthCheckRequest())
 
 
 class RemoteScorer:
@@ -94,7 +86,6 @@ class RemoteScorer:
 
     def _send(self, method: Any, request: bytes, spec: ModelSpec, count: int, timeout_s: float) -> RemotePending:
         try:
-            self._link.now().stay_awake()
             return RemotePending(self._peer, spec, count, method.future(request, timeout=timeout_s))
         except (grpc.RpcError, ValueError) as error:
             _raise(self._peer, error)
