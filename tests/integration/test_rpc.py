@@ -343,6 +343,29 @@ def _follow(watch: Any, seen: queue.Queue[int]) -> None:
         seen.put(-1)
 
 
+def test_watchers_of_health_who_come_and_go_never_hold_up_the_server(running: Running) -> None:
+    """Before, one who left while another's answer was on its way stopped the server's only thread for good."""
+    over = threading.Event()
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            with grpc.insecure_channel(running.address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+                watches = [health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest()) for _ in range(4)]
+                next(watches[0])
+                for watch in watches:
+                    watch.cancel()
+
+    watchers = [threading.Thread(target=come_and_go, daemon=True) for _ in range(4)]
+    for watcher in watchers:
+        watcher.start()
+    time.sleep(3.0)
+    over.set()
+    assert running.client.describe("steel", 20.0) == SPEC
+    for watcher in watchers:
+        watcher.join(20.0)
+        assert not watcher.is_alive()
+
+
 def test_the_health_command_of_containers_says_by_its_exit_code_whether_a_service_serves(running: Running) -> None:
     def probe(*arguments: str) -> tuple[int, str]:
         command = [sys.executable, "-m", "stripwatch.rpc.health", *arguments]

@@ -31,6 +31,8 @@ READY_EVERY_S = 1.0
 STARTING_EVERY_S = 0.1
 """Until it is ready for the first time: whoever waits for a start does not wait for a second to be full."""
 _WAITING_PER_WORKER = 4
+_WATCHERS = 16
+"""Watchers of health that are told of changes at once; more wait for one of them to leave."""
 _SETTLE_S = 0.05
 
 _STATUS = health_pb2.HealthCheckResponse
@@ -72,7 +74,10 @@ class GrpcServer:
             options=_options(max_message_bytes, connection_age_s),
             maximum_concurrent_rpcs=max_workers * (1 + _WAITING_PER_WORKER),
         )
-        self._health = health.HealthServicer()
+        # Watchers wait in threads of their own. Answered without one, as is the default, one who leaves while another's
+        # answer is on its way stops the server's only thread for good: each waits for the other, a lock in between.
+        watchers = ThreadPoolExecutor(_WATCHERS, thread_name_prefix="health")
+        self._health = health.HealthServicer(experimental_non_blocking=False, experimental_thread_pool=watchers)
         self._health.set("", _STATUS.NOT_SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
 
