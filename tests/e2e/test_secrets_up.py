@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -33,8 +34,12 @@ def guarded(tmp_path: Path) -> Iterator[int]:
 
 
 def commands(pid: int) -> dict[int, list[str]]:
-    """What everybody on the machine can read of a process and all below it."""
-    return {one.pid: one.cmdline() for one in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))}
+    """What everybody on the machine can read of a process and all below it; a source that just ended shows nothing."""
+    seen = {}
+    for one in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            seen[one.pid] = one.cmdline()
+    return seen
 
 
 def test_up_shows_no_secret_in_any_command_line_or_output(guarded: int, tmp_path: Path, tiny_models: Path) -> None:
