@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
@@ -28,17 +29,24 @@ class Shrink:
     def __call__(self, frame: Frame) -> Frame:
         """BadInput for compressed frames, and for pixels that are coarser already."""
         header = frame.header
-        ratio = Fraction(self._mm_per_px / header.mm_per_px).limit_denominator(_FINEST)
         if header.encoding is not Encoding.RAW:
             raise BadInput(f"frames to shrink: expected raw ones, got {header.encoding.value}")
-        if ratio < 1 or ratio.numerator > _FINEST or abs(ratio * header.mm_per_px / self._mm_per_px - 1) > 1e-9:
-            raise BadInput(
-                f"frames to shrink: expected pixels finer than {self._mm_per_px:g} mm, at a ratio of whole numbers "
-                f"up to {_FINEST}, got {header.mm_per_px:g} mm"
-            )
+        ratio = _ratio(header.mm_per_px, self._mm_per_px)
         if ratio == 1:
             return frame
         fine = np.frombuffer(frame.pixels, dtype=np.uint8).reshape(header.height, header.width)
         coarse = shrunk(fine, ratio.numerator, ratio.denominator)
         height, width = coarse.shape
         return Frame(replace(header, height=height, width=width, mm_per_px=self._mm_per_px), coarse.tobytes())
+
+
+@lru_cache(maxsize=64)  # the same for every frame of a camera
+def _ratio(fine_mm: float, coarse_mm: float) -> Fraction:
+    """How many fine pixels make how many coarse ones."""
+    ratio = Fraction(coarse_mm / fine_mm).limit_denominator(_FINEST)
+    if ratio < 1 or ratio.numerator > _FINEST or abs(ratio * fine_mm / coarse_mm - 1) > 1e-9:
+        raise BadInput(
+            f"frames to shrink: expected pixels finer than {coarse_mm:g} mm, at a ratio of whole numbers "
+            f"up to {_FINEST}, got {fine_mm:g} mm"
+        )
+    return ratio

@@ -7,6 +7,8 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from stripwatch.runtime.whole import write_whole
+
 PLACE = Path("var/stripwatch-up.json")
 
 
@@ -22,11 +24,7 @@ class UpState:
 
     def write(self, place: Path = PLACE) -> None:
         """For the user alone to read: the address may hold a password."""
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fresh = place.with_suffix(f".{self.pid}")
-        fresh.touch(mode=0o600)
-        fresh.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        fresh.replace(place)
+        write_whole(place, json.dumps(asdict(self), indent=2) + "\n", mode=0o600)
 
 
 def read_state(place: Path = PLACE) -> UpState | None:

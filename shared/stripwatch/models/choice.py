@@ -18,7 +18,6 @@ rounds that take turns with those of the other engines, on all cores.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -28,6 +27,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from stripwatch.domain.names import shown
 from stripwatch.errors import SettingsInvalid
 from stripwatch.models.engines import EngineName
+from stripwatch.runtime.whole import write_whole
 
 PLACE = Path("var/engine.json")
 """Beside what `stripwatch up` leaves in its folder."""
@@ -94,11 +94,8 @@ class EngineChoice(_Part):
 
     def write(self, place: Path) -> None:
         """Whole or not at all; SettingsInvalid if it cannot be written."""
-        fresh = place.with_suffix(f".{os.getpid()}")
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            fresh.replace(place)
+            write_whole(place, self.model_dump_json(indent=2) + "\n")
         except OSError as error:
             raise SettingsInvalid(f"{place}: cannot be written: {error.strerror}") from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from stripwatch.domain.names import shown
 from stripwatch.errors import BadInput, NotFound, StripwatchError
+from stripwatch.runtime.whole import write_whole
 from stripwatch.sizing.machine import Machine
 
 PLACE = Path("var/stripwatch-rates.json")
@@ -94,11 +94,8 @@ def write_rates(place: Path, profile: str, rates: Rates) -> None:
 
 def write_json(place: Path, document: Any) -> None:
     """Whole or not at all; StripwatchError if it cannot be written."""
-    fresh = place.with_suffix(f".{os.getpid()}")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-        fresh.replace(place)
+        write_whole(place, json.dumps(document, indent=2) + "\n")
     except OSError as error:
         raise StripwatchError(f"{place}: cannot be written: {error.strerror}") from error
 
