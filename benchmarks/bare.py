@@ -30,7 +30,7 @@ from stripwatch.recipes import default_folders, parse_recipe
 from stripwatch_preprocess.plan import Plan
 from stripwatch_preprocess.transform import transform
 
-WARM_BATCHES, WARM_S = 30, 2.0
+WARM_FRAMES, WARM_S = 180, 2.0
 MAX_BATCH = 16
 """As the services run: so many tiles at once, in even parts."""
 
@@ -53,7 +53,7 @@ class Loop:
         plan = _plan(steel, texture)
         frames = [picture.tobytes() for picture in np.load(self.pictures)]
         shape = np.load(self.pictures, mmap_mode="r").shape[1:]
-        for number in range(WARM_BATCHES):  # so many that OpenVINO compiles for their size
+        for number in range(WARM_FRAMES // self.frames_a_batch):  # so many that OpenVINO compiles for their size
             self._batch(frames, number, shape, plan, steel, texture)
         time.sleep(WARM_S)
         self._batch(frames, 0, shape, plan, steel, texture)

@@ -6,11 +6,10 @@ both models, with nothing else at work (bare.py). Rounds of bare loop and loads 
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,12 +20,12 @@ from arrivals import Arrivals, filled
 from bare import Loop, measure
 from conditions import conditions, write
 from line_frames import MM_PER_PX, TILE_PX, WIDTH_PX, LineLoad, draw
-from rig import SHIPPED, Profile, Rig, Run, rig
+from line_suite import asked
+from rig import Profile, Rig, Run, rig
 from short_strips import ShortStrips
 
 from stripwatch.stream.keys import member
 
-NAMES = tuple(profile.name for profile in SHIPPED)
 TIERS = {"0.25": "stable", "0.5": "stable", "0.75": "degrading", "0.9": "degrading", "1.2": "failure"}
 """Shares of the saturation."""
 LOOK_EVERY_S = 0.25
@@ -209,28 +208,17 @@ def show(profiles: dict[str, dict[str, Any]]) -> None:
 
 def main() -> None:
     """Measures, prints the figures and writes them down."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few seconds: does it work at all")
-    parser.add_argument("--profiles", nargs="+", choices=NAMES, default=NAMES)
-    parser.add_argument("--engine", default="openvino")
-    parser.add_argument("--workers", type=int, default=2, help="engines of the classifier")
-    parser.add_argument("--seconds", type=float, default=None, help="length of each run")
-    parser.add_argument("--rounds", type=int, default=None)
-    parser.add_argument("--out", type=Path, default=None)
-    chosen = parser.parse_args()
-    size = QUICK if chosen.quick else Size()
-    given = {name: value for name in ("seconds", "rounds") if (value := getattr(chosen, name)) is not None}
-    size = replace(size, **given)
+    chosen, profiles, size = asked(__doc__, "length of each run", Size(), QUICK)
     before = conditions("make bench-latency", "")
     env = {"STRIPWATCH_ENGINE_WORKERS": str(chosen.workers)}
-    profiles = {}
+    found = {}
     with tempfile.TemporaryDirectory() as name:
-        for profile in (one for one in SHIPPED if one.name in chosen.profiles):
-            profiles[profile.name] = latency(profile, chosen.engine, size, Path(name) / profile.name, env)
-            before["redis"] = profiles[profile.name].pop("redis")
+        for profile in profiles:
+            found[profile.name] = latency(profile, chosen.engine, size, Path(name) / profile.name, env)
+            before["redis"] = found[profile.name].pop("redis")
     engine = {"engine": chosen.engine, "engine_workers": chosen.workers}
-    write("latency", {**before, **engine, "seconds_a_run": size.seconds, **profiles}, chosen.out)
-    show(profiles)
+    write("latency", {**before, **engine, "seconds_a_run": size.seconds, **found}, chosen.out)
+    show(found)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from stripwatch.local.child import Spec
 from stripwatch.local.services import ONE_THREAD
 from stripwatch.pixels import Image
 from stripwatch.runtime.lifecycle import Lifecycle
-from stripwatch.simulate import plan_strip, render
+from stripwatch.sizing.pictures import draw_pictures
 from stripwatch.stream import connect
 
 MM_PER_PX = 0.5
@@ -87,15 +87,10 @@ class Offered:
 
 
 def draw(seed: int = 11, width_px: int = WIDTH_PX, pictures: int = PICTURES) -> Image:
-    """(pictures, 200, width) uint8: one strip from head to tail, with a few flaws, its edges at the frame's."""
-    plan = plan_strip(
-        seed,
-        length_mm=pictures * TILE_PX * MM_PER_PX,
-        width_mm=width_px * MM_PER_PX,
-        mm_per_px=MM_PER_PX,
-        defects=FLAWS,
+    """(pictures, 200, width) uint8, as one strip from head to tail with a few flaws."""
+    return draw_pictures(
+        seed, height_px=TILE_PX, width_px=width_px, mm_per_px=MM_PER_PX, pictures=pictures, defects=FLAWS
     )
-    return np.stack([render(plan, Side.TOP, at * TILE_PX, TILE_PX, 0, width_px) for at in range(pictures)])
 
 
 class LineFrames:

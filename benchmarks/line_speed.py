@@ -7,12 +7,11 @@ breaks above that.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 from conditions import conditions, write
 from line_frames import MM_PER_PX, TILE_PX, WIDTH_PX
-from rig import SHIPPED, Profile, Rig, Run, rig
+from line_suite import asked
+from rig import Profile, Rig, Run, rig
 
-NAMES = tuple(profile.name for profile in SHIPPED)
 FRAME_M = TILE_PX * MM_PER_PX / 1000
 TILES_A_FRAME = WIDTH_PX // TILE_PX
 LOWEST, STEP, RUNGS = 0.3, 0.05, 20
@@ -225,20 +224,8 @@ def show(cases: dict[str, dict[str, Any]]) -> None:
 
 def main() -> None:
     """Searches, prints the figures and writes them down."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few seconds: does it work at all")
-    parser.add_argument("--profiles", nargs="+", choices=NAMES, default=NAMES)
-    parser.add_argument("--engine", default="openvino")
-    parser.add_argument("--workers", type=int, default=2, help="engines of the classifier")
-    parser.add_argument("--seconds", type=float, default=None, help="how long a speed must hold")
-    parser.add_argument("--rounds", type=int, default=None)
-    parser.add_argument("--out", type=Path, default=None)
-    chosen = parser.parse_args()
-    size = QUICK if chosen.quick else Size()
-    given = {name: value for name in ("seconds", "rounds") if (value := getattr(chosen, name)) is not None}
-    size = replace(size, **given)
+    chosen, profiles, size = asked(__doc__, "how long a speed must hold", Size(), QUICK)
     before = conditions("make bench-speed", "")
-    profiles = [one for one in SHIPPED if one.name in chosen.profiles]
     env = {"STRIPWATCH_ENGINE": chosen.engine, "STRIPWATCH_ENGINE_WORKERS": str(chosen.workers)}
     with tempfile.TemporaryDirectory() as name:
         cases = measure(profiles, env, size, Path(name))

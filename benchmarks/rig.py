@@ -18,13 +18,14 @@ import redis
 from conditions import ROOT
 from line_frames import LINE, MM_PER_PX, TILE_PX, LineLoad, draw
 
+from stripwatch.domain.recipe import Cutting, Role
 from stripwatch.domain.verdict import StripVerdict
 from stripwatch.errors import StripwatchError
 from stripwatch.local.child import Child
 from stripwatch.local.pipeline import Pipeline
 from stripwatch.ports import frames_in
-from stripwatch.recipes import default_folders
 from stripwatch.rpc.codec.verdicts import decode_verdict
+from stripwatch.sizing.profile import write_recipe
 from stripwatch.stream.keys import Keys
 
 LOOK_EVERY_S = 0.004
@@ -55,15 +56,9 @@ class Profile:
         if (ready := self.models / "recipes" / f"{self.name}.yaml").is_file():
             shutil.copy(ready, folder)
             return
-        text = (default_folders()[0] / "hot-rolled.yaml").read_text(encoding="utf-8")
-        for before, after in (("steel", self.classifier), ("texture", self.anomaly), ("hot-rolled", self.name)):
-            assert f": {before}\n" in text
-            text = text.replace(f": {before}\n", f": {after}\n")
-        if self.send_mm_per_px:
-            tile_px = round(TILE_PX * MM_PER_PX / self.send_mm_per_px)
-            assert "tile_px: 200, stride_px: 200" in text
-            text = text.replace("tile_px: 200, stride_px: 200", f"tile_px: {tile_px}, stride_px: {tile_px}")
-        (folder / f"{self.name}.yaml").write_text(text, encoding="utf-8")
+        tile_px = round(TILE_PX * MM_PER_PX / self.send_mm_per_px) if self.send_mm_per_px else TILE_PX
+        models = {Role.CLASSIFIER: self.classifier, Role.ANOMALY: self.anomaly}
+        write_recipe(self.name, models, Cutting(tile_px, tile_px), folder)
 
 
 ACCURATE = Profile("accurate", "steel", "texture")

@@ -16,12 +16,13 @@ import numpy as np
 
 from stripwatch.domain.camera import Camera, Side
 from stripwatch.domain.frame import Encoding, Frame, FrameHeader, RunId
+from stripwatch.domain.recipe import Cutting
 from stripwatch.domain.strip import CameraEnd, RunStart
 from stripwatch.feed import FeedRules, Hold, Publisher, owner_name
 from stripwatch.local.child import Spec
 from stripwatch.local.services import ONE_THREAD
-from stripwatch.recipes import default_folders
 from stripwatch.runtime.lifecycle import Lifecycle
+from stripwatch.sizing import profile as sizing
 from stripwatch.stream import connect
 
 LINE = "line1"
@@ -166,11 +167,7 @@ class SmallFrames:
 
 def write_recipe(folder: Path, side_px: int) -> Path:
     """The shipped recipe with tiles as large as the frames; the folder that holds it."""
-    text = (default_folders()[0] / "hot-rolled.yaml").read_text(encoding="utf-8")
-    shipped = "tile_px: 200, stride_px: 200"
-    assert shipped in text
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "hot-rolled.yaml").write_text(text.replace(shipped, f"tile_px: {side_px}, stride_px: {side_px}"))
+    sizing.write_recipe("hot-rolled", {}, Cutting(side_px, side_px), folder)
     return folder
 
 

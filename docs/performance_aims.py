@@ -45,6 +45,9 @@ def efficiency(found: Found) -> Iterator[Aim]:
 def serving(found: Found) -> Iterator[Aim]:
     share = found["service_over_engine"]
     yield Aim("service over engine, 16 tiles a request", f"≥ {SERVED}", f"{share:.3f}", share >= SERVED)
+    large = found["service_as_the_worker_asks"]
+    asked = f"service over engine, {large['tiles_a_request']} tiles a request"
+    yield Aim(asked, f"≥ {SERVED}", f"{large['over_engine']:.3f}", large["over_engine"] >= SERVED)
     ours = found["service"]
     peers = {name: one for name, one in found["peers"].items() if one["rounds"]}
     absent = [name for name in found["peers"] if name not in peers]

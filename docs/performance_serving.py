@@ -23,6 +23,8 @@ def _of_model(one: Found) -> str:
     clients = one["clients"]
     servers = {"stripwatch": one["service"], **one["peers"]}
     rows = [_row(name, server) for name, server in servers.items()]
+    large = one["service_as_the_worker_asks"]
+    rows.insert(1, _row(f"stripwatch, {large['tiles_a_request']} tiles a request, as our worker asks", large))
     head = [
         "server",
         "tiles/s",

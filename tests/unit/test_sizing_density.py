@@ -91,7 +91,7 @@ def test_pictures_are_one_strip_from_head_to_tail() -> None:
 
 
 def test_a_profile_is_the_shipped_recipe_with_its_models_and_this_cutting(tmp_path: Path) -> None:
-    name = write_recipe(Profile.FAST, Cutting(100, 100), tmp_path)
+    name = write_recipe("fast", MODELS[Profile.FAST], Cutting(100, 100), tmp_path)
     recipe = read_recipe(tmp_path / f"{name}.yaml")
     assert recipe.models == {Role.CLASSIFIER: "steel-fast", Role.ANOMALY: "texture-fast"}
     assert recipe.cutting == Cutting(100, 100)

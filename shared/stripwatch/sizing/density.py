@@ -20,7 +20,7 @@ from stripwatch.runtime.settings import load
 from stripwatch.sizing.demand import tiles_in
 from stripwatch.sizing.machine import this_machine
 from stripwatch.sizing.pictures import draw_pictures
-from stripwatch.sizing.profile import Judges, Profile, write_recipe
+from stripwatch.sizing.profile import MODELS, Judges, Profile, write_recipe
 from stripwatch.sizing.rates import SERVICES, Rates, TileBytes
 from stripwatch.sizing.search import most
 from stripwatch.sizing.trial import Trial, Trials
@@ -88,7 +88,8 @@ def find_density(wanted: Wanted, judges: Judges, folder: Path, sink: Sink, told:
 
     StripwatchError if not even one camera holds.
     """
-    recipe = write_recipe(wanted.profile, Cutting(wanted.tile_px, wanted.tile_px), folder / "recipes")
+    cutting = Cutting(wanted.tile_px, wanted.tile_px)
+    recipe = write_recipe(wanted.profile.value, MODELS[wanted.profile], cutting, folder / "recipes")
     pictures = folder / "pictures.npy"
     np.save(pictures, _pictures(wanted))
     tried: dict[int, Trial] = {}

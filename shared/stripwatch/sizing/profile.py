@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -64,14 +65,14 @@ def find_judges(profile: Profile, store: ModelStore) -> Judges:
     return Judges(found[Role.CLASSIFIER], found[Role.ANOMALY])
 
 
-def write_recipe(profile: Profile, cutting: Cutting, folder: Path) -> str:
-    """Writes the shipped recipe with the profile's models and this cutting; its name."""
+def write_recipe(name: str, models: Mapping[Role, str], cutting: Cutting, folder: Path) -> str:
+    """Writes the shipped recipe by that name, with these models and this cutting in the place of its own; the name."""
     rules = yaml.safe_load(RecipeBook(default_folders()).find(_RULES).text)
     rules |= {
-        "name": profile.value,
-        "models": {role.value: model for role, model in MODELS[profile].items()},
+        "name": name,
+        "models": {**rules["models"], **{role.value: model for role, model in models.items()}},
         "cutting": {**rules.get("cutting", {}), "tile_px": cutting.tile_px, "stride_px": cutting.stride_px},
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{profile.value}.yaml").write_text(yaml.safe_dump(rules, sort_keys=False), encoding="utf-8")
-    return profile.value
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(rules, sort_keys=False), encoding="utf-8")
+    return name
