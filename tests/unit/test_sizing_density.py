@@ -21,7 +21,7 @@ from stripwatch.models.store import ModelStore
 from stripwatch.recipes import read_recipe
 from stripwatch.sizing.load import CameraLoad
 from stripwatch.sizing.pictures import draw_pictures
-from stripwatch.sizing.profile import Profile, find_judges, write_recipe
+from stripwatch.sizing.profile import MODELS, Profile, find_judges, write_recipe
 from stripwatch.sizing.search import FINENESS, most
 from tiny_models import write_pair
 
