@@ -1,4 +1,4 @@
-"""The compose file and the Kubernetes base are well-formed, complete, and speak of settings that exist."""
+"""The Kubernetes base is well-formed, complete, and keeps to the restricted Pod Security level."""
 
 from __future__ import annotations
 
@@ -21,10 +21,6 @@ def kubernetes_objects() -> list[dict[str, Any]]:
     return [document for name in resources for document in yaml.safe_load_all((base / name).read_text())]
 
 
-def compose_services() -> dict[str, Any]:
-    return dict(yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"])
-
-
 @pytest.mark.parametrize("item", kubernetes_objects(), ids=lambda item: f"{item['kind']}-{item['metadata']['name']}")
 def test_every_kubernetes_object_fits_the_published_schema(item: dict[str, Any]) -> None:
     kubernetes_validate.validate(item, "1.33", strict=True)
@@ -37,20 +33,6 @@ def test_the_base_renders() -> None:
     rendered = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     kinds = [document["kind"] for document in yaml.safe_load_all(rendered)]
     assert kinds.count("Deployment") == len(SERVICES)
-
-
-def test_compose_takes_the_file() -> None:
-    if not shutil.which("docker-compose"):
-        pytest.skip("needs docker-compose (make system)")
-    command = ["docker-compose", "-f", str(ROOT / "docker-compose.yml"), "--profile", "demo", "config", "--services"]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert set(listed) == SERVICES | {"redis"}
-
-
-def test_both_run_redis_and_the_five_services() -> None:
-    assert set(compose_services()) == SERVICES | {"redis"}
-    deployed = {item["metadata"]["name"] for item in kubernetes_objects() if item["kind"] == "Deployment"}
-    assert deployed == SERVICES
 
 
 def test_every_container_keeps_to_the_restricted_pod_security_level() -> None:
