@@ -44,13 +44,15 @@ def run() -> None:
         tls=given.tls,
         tokens=_tokens(given),
     )
-    verdicts = VerdictsService(stream, given.lines, given.max_watchers, lambda: lifecycle.running)
+    verdicts = VerdictsService(stream, given.lines, given.max_watchers, lambda: server.open)
     server.add(add_VerdictsServicer_to_server, verdicts, SERVICE)
     metrics.serve(given.health_host, given.metrics_port, given.tls)
     server.start()
+    lifecycle.when_stopping(server.drain)
     who = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     try:
         run_all([Aggregate(stream, line, given, lifecycle, who) for line in given.lines], lifecycle)
+        server.linger(given.shutdown_delay_seconds)
     finally:
         server.stop(given.drain_seconds)
         stream.close()

@@ -8,12 +8,12 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 
 from stripwatch.ports import Keeping
-from stripwatch.runtime.settings import PREFIX, LineSettings
+from stripwatch.runtime.settings import PREFIX, AnsweringSettings, LineSettings
 
 DAY_MS = 24 * 3600 * 1000
 
 
-class AggregatorSettings(LineSettings):
+class AggregatorSettings(LineSettings, AnsweringSettings):
     """What the aggregator takes besides the lines it works on."""
 
     batch: int = Field(default=256, ge=1, le=10_000, description="Most frame results taken at once")

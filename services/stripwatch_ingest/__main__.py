@@ -33,6 +33,7 @@ def run() -> None:
     )
     metrics.serve(settings.health_host, settings.metrics_port, settings.tls)
     health.start()
+    lifecycle.when_stopping(health.drain)
     try:
         rules = FeedRules(
             wiring.is_live(settings), settings.run_deadline_seconds, settings.budget_bytes, settings.budget_seconds

@@ -39,6 +39,7 @@ def run() -> None:
     )
     metrics.serve(given.health_host, given.metrics_port, given.tls)
     server.start()
+    lifecycle.when_stopping(server.drain)
     plans = Plans(RecipeBook(given.recipes).find, parse_recipe, scorers, given.request_seconds)
     dispatch = Dispatch(
         scorers,

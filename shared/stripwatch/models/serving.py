@@ -18,6 +18,7 @@ from stripwatch.models.store import ModelFolder, ModelStore
 from stripwatch.ports import Engine
 from stripwatch.rpc.server import GrpcServer
 from stripwatch.runtime import metrics
+from stripwatch.runtime.deadline import Deadline
 from stripwatch.runtime.lifecycle import Lifecycle
 
 S = TypeVar("S")
@@ -46,6 +47,7 @@ class ModelServer:
             settings.health_port,
             ready=self._models.ready,
             max_workers=_CALLS,
+            connection_age_s=settings.connection_age_seconds,
             tls=settings.tls,
         )
         self.service = ModelService(self._models)
@@ -57,14 +59,17 @@ class ModelServer:
         """Until the lifecycle ends. Health answers from the first moment, and says what it waits for."""
         metrics.serve(self._settings.health_host, self._settings.metrics_port, self._settings.tls)
         self._server.start()
+        lifecycle.when_stopping(self._server.drain)
         try:
             self._models.load()
             while lifecycle.sleep(self._settings.rescan_seconds):
                 self._models.rescan()
+            self._server.linger(self._settings.shutdown_delay_seconds)
         finally:
             self.stop()
 
     def stop(self) -> None:
         """Say NOT_SERVING and take no more calls; finish those that wait; close the engines."""
-        self._server.stop(self._settings.drain_seconds)
-        self._models.close(self._settings.drain_seconds)
+        deadline = Deadline.after(self._settings.drain_seconds)
+        self._server.stop(deadline.left())
+        self._models.close(deadline.left())

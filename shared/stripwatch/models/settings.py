@@ -12,12 +12,13 @@ from pydantic_settings import NoDecode
 from stripwatch.models.batching import Batching
 from stripwatch.models.choice import PLACE, read_choice
 from stripwatch.models.engines import EngineName
+from stripwatch.rpc.server import CONNECTION_AGE_S
 from stripwatch.runtime import cores
 from stripwatch.runtime.places import model_folders
-from stripwatch.runtime.settings import ServiceSettings
+from stripwatch.runtime.settings import AnsweringSettings
 
 
-class ModelServiceSettings(ServiceSettings):
+class ModelServiceSettings(AnsweringSettings):
     """What to serve, and with how much of the machine."""
 
     models: Annotated[tuple[Path, ...], NoDecode] = Field(
@@ -56,6 +57,14 @@ class ModelServiceSettings(ServiceSettings):
         default=1024, ge=1, le=1_000_000, description="Tiles of one model that may wait; beyond it: RESOURCE_EXHAUSTED"
     )
     rescan_seconds: float = Field(default=5.0, gt=0, le=3600, description="How often to look for new model versions")
+
+    connection_age_seconds: float = Field(
+        default=CONNECTION_AGE_S,
+        gt=0,
+        le=86400,
+        description="Age at which a client moves to a new connection, and looks who is there: the longest that a new "
+        "replica waits for its share of the calls",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -22,6 +22,7 @@ _OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # Half a minute by default: as long would replicas that came wait, and calls be sent to those that went.
     ("grpc.dns_min_time_between_resolutions_ms", 2_000),
 ]
 

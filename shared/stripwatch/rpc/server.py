@@ -34,6 +34,8 @@ _WAITING_PER_WORKER = 4
 _WATCHERS = 16
 """Watchers of health that are told of changes at once; more wait for one of them to leave."""
 _SETTLE_S = 0.05
+_STREAMS_S = 0.5
+"""What streams of ours may take to see that they are to end, and to say so to their readers."""
 
 _STATUS = health_pb2.HealthCheckResponse
 
@@ -66,6 +68,8 @@ class GrpcServer:
         self._reason: str | None = "starting"
         self._names = [""]
         self._stopping = threading.Event()
+        self._drained_at = 0.0
+        self._open = True
         self._poller = threading.Thread(target=self._poll, name="readiness", daemon=True)
         self._calls = Calls()
         self._server = grpc.server(
@@ -110,19 +114,33 @@ class GrpcServer:
         """Why the service was not ready when last asked; None: it was."""
         return self._reason
 
+    @property
+    def open(self) -> bool:
+        """Whether calls are to go on. Once it is `stop`ped streams end by themselves: they have no end of their own."""
+        return self._open
+
     def drain(self) -> None:
         """Says NOT_SERVING from now on, and still answers."""
-        self._stopping.set()
+        if not self._stopping.is_set():
+            self._drained_at = time.monotonic()
+            self._stopping.set()
         self._health.enter_graceful_shutdown()
+
+    def linger(self, delay_s: float) -> None:
+        """Goes on answering until `delay_s` after the draining began: balancers and names take as long to notice."""
+        self.drain()
+        time.sleep(max(0.0, self._drained_at + delay_s - time.monotonic()))
 
     def stop(self, grace_s: float) -> None:
         """Takes no more calls, waits for those in flight up to `grace_s`, then ends what is left, streams included."""
         self.drain()
+        self._open = False
         until = time.monotonic() + grace_s
         ended = self._server.stop(grace_s)
         quiet = 0  # a call may lie between the socket and its handler: two quiet looks in a row mean none is left
         while quiet < 2 and time.monotonic() < until and not ended.wait(_SETTLE_S):
             quiet = 0 if self._calls.in_flight else quiet + 1
+        ended.wait(min(_STREAMS_S, max(0.0, until - time.monotonic())))
         self._server.stop(0).wait()
 
     def _poll(self) -> None:

@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import traceback
 import weakref
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from types import FrameType
 
 from stripwatch.domain.names import printable
 from stripwatch.errors import StripwatchError
+from stripwatch.runtime import tracing
 from stripwatch.runtime.memory import keep_freed
 
 
@@ -39,6 +41,15 @@ class Lifecycle:
         if not self._stopping:
             select.select([self._woken], [], [], max(0.0, seconds))
         return not self._stopping
+
+    def when_stopping(self, act: Callable[[], None]) -> None:
+        """Calls `act`, in a thread of its own, once the process is told to stop: whatever else it is busy with."""
+
+        def wait() -> None:
+            select.select([self._woken], [], [])
+            act()
+
+        threading.Thread(target=wait, name="stopping", daemon=True).start()
 
     def listen(self) -> None:
         """Takes SIGTERM and SIGINT as the word to stop; a second one ends the process at once."""
@@ -70,3 +81,5 @@ def main(run: Callable[[], None]) -> None:
     except Exception:
         sys.stderr.writelines(f"{printable(line)}\n" for line in traceback.format_exc().splitlines())
         sys.exit(70)
+    finally:
+        tracing.close()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -16,6 +18,7 @@ from stripwatch.runtime.plaintext import exposed_redis, is_loopback
 from stripwatch.runtime.tls import TlsFiles
 
 PREFIX = "STRIPWATCH_"
+_COLLECTOR = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
 
 
 class TransportSettings(BaseSettings):
@@ -112,6 +115,26 @@ class ServiceSettings(TransportSettings):
         description="Port of the page of metrics for Prometheus, /metrics over HTTP, or HTTPS with TLS (0: none)",
     )
     drain_seconds: float = Field(default=20.0, gt=0, le=600, description="Time to finish what is in flight at SIGTERM")
+    traces_endpoint: str = Field(
+        default="", description="http://HOST:PORT or https://HOST:PORT of a collector of traces, OTLP/gRPC (empty: none)"
+    )
+    traces_sample: float = Field(
+        default=0.01, ge=0, le=1, description="Share of frames whose traces are taken, as decided where they come in"
+    )
+
+    @field_validator("traces_endpoint")
+    @classmethod
+    def _collector(cls, value: str) -> str:
+        if value and not _COLLECTOR.fullmatch(value):
+            raise ValueError("expected http://HOST:PORT or https://HOST:PORT")
+        return value
+
+    @model_validator(mode="after")
+    def _traces_in_private(self) -> Self:
+        host = urlsplit(self.traces_endpoint).hostname if self.traces_endpoint.startswith("http:") else None
+        if host and not is_loopback(host):
+            self._refuse_exposed(f"{PREFIX}TRACES_ENDPOINT", [host], "https://")
+        return self
 
     @model_validator(mode="after")
     def _listens_in_private(self) -> Self:
@@ -119,6 +142,18 @@ class ServiceSettings(TransportSettings):
             raise ValueError(f"{PREFIX}TLS_CERTIFICATE, {PREFIX}TLS_KEY: expected both beside {PREFIX}TLS_CA, got none")
         self.refuse_plaintext(f"{PREFIX}HEALTH_HOST", [] if is_loopback(self.health_host) else [self.health_host])
         return self
+
+
+class AnsweringSettings(ServiceSettings):
+    """What every service takes that answers the calls of others."""
+
+    shutdown_delay_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        le=120,
+        description="How long to go on answering at SIGTERM, as NOT_SERVING, before the draining: what it takes "
+        "balancers and names to send no more calls here",
+    )
 
 
 class StreamSettings(ServiceSettings, RedisSettings):
