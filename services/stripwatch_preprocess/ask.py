@@ -14,7 +14,7 @@ from stripwatch.domain.model import ModelRef
 from stripwatch.errors import DeadlineExceeded, NotFound, Overloaded, StripwatchError, Unavailable
 from stripwatch.ports import Descriptors, Pending, Tiles
 from stripwatch.runtime.deadline import Deadline, backoff
-from stripwatch.runtime.metrics import REQUEST_TILES
+from stripwatch.runtime.metrics.requests import REQUEST_TILES
 
 TEMPORARY = (Unavailable, Overloaded, DeadlineExceeded)
 

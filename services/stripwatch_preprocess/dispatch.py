@@ -12,8 +12,8 @@ from functools import partial
 from stripwatch.domain.recipe import Role
 from stripwatch.errors import BadInput, DeadlineExceeded, NotFound, Overloaded, StripwatchError, Unavailable
 from stripwatch.ports import Descriptors, Scorer
-from stripwatch.runtime import metrics
 from stripwatch.runtime.deadline import Deadline
+from stripwatch.runtime.metrics.frames import BATCH_WAIT_SECONDS
 from stripwatch_preprocess.ask import TEMPORARY, Ask, Submit
 from stripwatch_preprocess.batch import Batch, Job, Refused, Settled, Stranded
 from stripwatch_preprocess.hand import Ticket
@@ -82,7 +82,7 @@ class Dispatch:
         while len(self._active) < self._in_flight and (batch := self._next(partial)) is not None:
             deadline = Deadline.after(self._request_seconds)  # one budget for both services
             if not batch.rests_until:
-                metrics.BATCH_WAIT_SECONDS.observe(time.monotonic() - batch.jobs[0].cut_at)
+                BATCH_WAIT_SECONDS.observe(time.monotonic() - batch.jobs[0].cut_at)
             batch.asks = self._asks(batch, deadline)
             self._active.append(batch)
 

@@ -15,7 +15,7 @@ from stripwatch.models.job import Job
 from stripwatch.models.part import Part, answer, even, fail, joined
 from stripwatch.ports import Descriptors, Engine, Tiles
 from stripwatch.runtime.deadline import Deadline
-from stripwatch.runtime.metrics import EngineMeter
+from stripwatch.runtime.metrics.engines import EngineMeter
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Batcher:
         # One word a job, and one for each worker at the end. A Condition is Python's own work at every word.
         self._words: SimpleQueue[None] = SimpleQueue()
         self._tile_s = _FIRST_GUESS_S
-        self._meter = EngineMeter(name)
+        self._meter = EngineMeter(name, len(engines))
         self._workers = [
             threading.Thread(target=self._work, args=(engine,), name=f"{name} {number}", daemon=True)
             for number, engine in enumerate(engines)
@@ -116,9 +116,11 @@ class Batcher:
                 self._measure(parts, started, time.monotonic() - started)
                 answer(parts, outputs)
             except StripwatchError as error:
+                self._meter.failed()
                 fail(parts, error)
             except Exception:
                 log.exception("an engine failed by a fault of ours")
+                self._meter.failed()
                 fail(parts, ModelNotReady(f"model {self.name}: its engine failed"))
 
     def _take(self) -> list[Part]:

@@ -16,6 +16,7 @@ from stripwatch.models.signature import FILE as SIGNATURE
 from stripwatch.models.store import ModelFolder, ModelStore, version_key
 from stripwatch.ports import Engine
 from stripwatch.runtime.deadline import Deadline
+from stripwatch.runtime.metrics.engines import serves
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +146,7 @@ class ServedModels:
         head = self._queue(f"{name} (head)", model.heads, True) if model.heads else None
         served = Served(model.spec, self._queue(name, model.engines, False), head)
         self._served = {**self._served, folder.ref: served}
+        serves(model.spec)
         self._passed.pop(folder.path, None)
         log.info("serving %s", folder.ref, extra={"engine": model.spec.engine, "sha256": model.spec.sha256[:12]})
 
