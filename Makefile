@@ -139,9 +139,10 @@ lock: $(VENV)/.dev ## Writes constraints.txt from what is installed
 	$(BIN)/pip list --format=freeze --exclude-editable | sed 's/+cpu$$//' | grep -vE '^(pip|setuptools|wheel|stripwatch)==' > constraints.txt
 
 # Only what is missing, and only where apt can be used.
-system: ## Debian packages the full tests use: Redis 7.0 beside the embedded 8.2, strace, kubectl, docker-compose, openssl
+system: ## Debian packages the full tests use: Redis 7.0 beside the embedded 8.2, strace, kubectl, docker-compose, openssl, promtool
 	@missing=""; \
-	for pair in redis-server:redis-server strace:strace kubectl:kubernetes-client docker-compose:docker-compose openssl:openssl; do \
+	for pair in redis-server:redis-server strace:strace kubectl:kubernetes-client docker-compose:docker-compose openssl:openssl \
+	  promtool:prometheus; do \
 	  command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair#*:}"; \
 	done; \
 	if [ -n "$$missing" ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; fi
