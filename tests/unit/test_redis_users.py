@@ -24,7 +24,7 @@ SERVICES = ("ingest", "preprocess", "aggregator")
 
 @contextmanager
 def compose_redis(folder: Path, port: int) -> Iterator[Path]:
-    """What the compose file's Redis does at its start, here; yields the folder of users."""
+    """What the compose file's `redis-users`, then `redis` do at their start, here; yields the folder of users."""
     binary = next(iter(binaries().values()), None)
     if binary is None:
         pytest.skip("no Redis here (make system)")
@@ -32,18 +32,18 @@ def compose_redis(folder: Path, port: int) -> Iterator[Path]:
     bin_.mkdir()
     for name, text in {
         "chown": "",
-        "docker-entrypoint.sh": f'exec "$@" --port {port} --dir {folder} --save ""',
-        "redis-server": f'exec {binary} "$@"',
+        "redis-server": f'exec {binary} "$@" --port {port} --dir {folder} --save ""',
     }.items():
         (bin_ / name).write_text(f"#!/bin/sh\n{text}\n")
         (bin_ / name).chmod(0o755)
-    command = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["redis"]["command"]
-    places = {r"\$\$": "$", "/deploy/": f"{ROOT}/deploy/redis/", "redis:6379": f"127.0.0.1:{port}"}
-    for there, here in {**places, r"(?<!\w)/users\b": str(users)}.items():
-        command = [re.sub(there, here, part) for part in command]
-    process = subprocess.Popen(
-        command, env={**os.environ, "PATH": f"{bin_}:{os.environ['PATH']}"}, stdout=subprocess.DEVNULL
-    )
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    places = {"/deploy/": f"{ROOT}/deploy/redis/", "redis:6379": f"127.0.0.1:{port}", r"(?<!\w)/users\b": str(users)}
+    make, serve = services["redis-users"]["command"], services["redis"]["command"]
+    for there, here in places.items():
+        make, serve = ([re.sub(there, here, part) for part in command] for command in (make, serve))
+    env = {**os.environ, "PATH": f"{bin_}:{os.environ['PATH']}"}
+    subprocess.run(make, env=env, check=True)
+    process = subprocess.Popen(serve, env=env, stdout=subprocess.DEVNULL)
     try:
         wait_for(lambda: answers(port), "the compose file's Redis")
         yield users
@@ -69,7 +69,8 @@ def test_each_service_of_the_compose_file_sees_its_own_password_alone() -> None:
     for name in SERVICES:
         assert services[name]["volumes"] == [f"users-{name}:/users:ro"]
         assert services[name]["environment"]["STRIPWATCH_REDIS_URL_FILE"] == "/users/url"
-        assert f"users-{name}:/users/{name}" in services["redis"]["volumes"]
+        assert f"users-{name}:/users/{name}" in services["redis-users"]["volumes"]
+    assert services["redis"]["volumes"] == ["redis:/data", "users:/users:ro"]
 
 
 def rendered(folder: Path) -> list[dict[str, Any]]:
