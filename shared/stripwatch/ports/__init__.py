@@ -11,6 +11,7 @@ from stripwatch.ports.queue import Backlog, Queue
 from stripwatch.ports.readers import Beats, Dead, DeadLetter, EventLog, Tap, Tapped, Verdicts
 from stripwatch.ports.runs import (
     KEEPING,
+    MOST_TRACED,
     CameraState,
     Keeping,
     Record,
@@ -25,6 +26,7 @@ from stripwatch.ports.work import Done, RunInfo, Work
 
 __all__ = [
     "KEEPING",
+    "MOST_TRACED",
     "OLD_MS",
     "Backlog",
     "Beats",

@@ -21,7 +21,8 @@ class Kind(StrEnum):
 class Entry:
     """One entry of a stream. `body` is a protobuf message, `pixels` the frame's bytes (frames only).
 
-    `deliveries` counts how often it was handed out, this time included.
+    `deliveries` counts how often it was handed out, this time included; `trace` is the context (a W3C traceparent) of
+    the step that sent it, empty unless its trace is taken.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Entry:
     body: bytes
     pixels: bytes = b""
     deliveries: int = 1
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Outgoing:
     run: RunId
     body: bytes
     pixels: bytes = b""
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ import numpy.typing as npt
 from stripwatch.domain.frame import RunId
 from stripwatch.ports.entries import Event
 
+MOST_TRACED = 32
+"""Frames' traces that a run remembers, for its verdict to be linked with."""
+
 
 class Recorded(StrEnum):
     """What became of an outcome that was to be recorded."""
@@ -43,6 +46,7 @@ class Record:
     strip_mm2: int
     flagged: bytes = b""
     failure: str = ""
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,10 @@ class RunState:
     """Why frames failed; of very many only those nearest to the head."""
     strays: tuple[str, ...] = ()
     """Cameras that sent frames or an end but that the start did not declare."""
+    trace: str = ""
+    """The context of the run's start, empty unless traces are taken; nothing is decided by it."""
+    traced: tuple[str, ...] = ()
+    """Contexts of the first MOST_TRACED frames whose traces are taken."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,10 +32,13 @@ class LineState(StrEnum):
 class Source(Protocol):
     """The side of a line where frames come in."""
 
-    def start_run(self, run: RunId, body: bytes, *, cameras: Sequence[str], live: bool, deadline_ms: int) -> bool:
+    def start_run(
+        self, run: RunId, body: bytes, *, cameras: Sequence[str], live: bool, deadline_ms: int, trace: str = ""
+    ) -> bool:
         """Opens the run and publishes its start in one step; False if it is open already. Conflict if it is closed.
 
-        `body` is the start marker. An acknowledged start gets a verdict.
+        `body` is the start marker, `trace` the context that the start and the verdict continue. An acknowledged start
+        gets a verdict.
         """
 
     def publish(self, entries: Sequence[Outgoing]) -> None:

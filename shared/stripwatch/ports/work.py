@@ -12,12 +12,13 @@ from stripwatch.ports.entries import Kind
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A frame entry that has its outcome: what goes to `results` in the same step as the ack."""
+    """A frame entry that has its outcome: what goes to `results` in the same step as the ack, `trace` its context."""
 
     id: str
     kind: Kind
     run: RunId
     body: bytes
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""Logs: one line an event, JSON for machines, plain text on a terminal; values never break out of their line."""
+"""Logs: one line an event, JSON for machines, plain text on a terminal; values never break out of their line.
+
+What an event is about stands in its fields, by one name each in all services: line, strip, run, camera, frame (its
+index), entry, reason; and of work whose trace is taken, trace_id and span_id. The text is the same for all of a kind.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,41 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from stripwatch.domain.frame import FrameHeader, RunId
 from stripwatch.domain.names import printable
+from stripwatch.runtime import tracing
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
+_RUN = ("line", "strip", "run")
+
+
+def of_run(run: RunId) -> dict[str, Any]:
+    """Fields of what is about a run."""
+    return {"line": run.line, "strip": run.strip, "run": run.run}
+
+
+def of_frame(header: FrameHeader) -> dict[str, Any]:
+    """Fields of what is about a frame."""
+    return {**of_run(header.run), "camera": header.camera, "frame": header.index}
+
+
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return {key: value for key, value in vars(record).items() if key not in _OWN}
+
+
+def _trace() -> dict[str, str]:
+    span = tracing.current()
+    return dict(zip(("trace_id", "span_id"), tracing.ids(span.context), strict=True)) if span else {}
+
+
+def _short(fields: dict[str, Any]) -> dict[str, Any]:
+    """A run as one word: what fills the line of a terminal is in the way of who reads it."""
+    if not fields.keys() >= set(_RUN):
+        return fields
+    rest = {key: value for key, value in fields.items() if key not in _RUN}
+    return {"run": "/".join(str(fields[part]) for part in _RUN), **rest}
 
 
 class JsonFormatter(logging.Formatter):
@@ -31,6 +63,7 @@ class JsonFormatter(logging.Formatter):
             "service": self.service,
             "message": record.getMessage(),
             **_fields(record),
+            **_trace(),
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
@@ -46,7 +79,7 @@ class HumanFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         clock = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
-        fields = " ".join(f"{key}={value}" for key, value in _fields(record).items())
+        fields = " ".join(f"{key}={value}" for key, value in _short(_fields(record)).items())
         text = f"{clock} {record.levelname:<7} {self.service:<12} {record.getMessage()} {fields}".rstrip()
         if not record.exc_info:
             return printable(text)

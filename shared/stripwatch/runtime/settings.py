@@ -116,7 +116,7 @@ class ServiceSettings(TransportSettings):
     )
     drain_seconds: float = Field(default=20.0, gt=0, le=600, description="Time to finish what is in flight at SIGTERM")
     traces_endpoint: str = Field(
-        default="", description="http://HOST:PORT or https://HOST:PORT of a collector of traces, OTLP/gRPC (empty: none)"
+        default="", description="http://HOST:PORT or https://HOST:PORT that takes traces over OTLP/gRPC (empty: none)"
     )
     traces_sample: float = Field(
         default=0.01, ge=0, le=1, description="Share of frames whose traces are taken, as decided where they come in"

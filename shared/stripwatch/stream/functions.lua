@@ -5,13 +5,14 @@
 --
 -- The text's hash stands in every name, so that processes of two versions share a server during an upgrade.
 --
--- Run hash: start, pins, live, deadline, cameras, rev, last, tries, closed, late, strays;
+-- Run hash: start, pins, live, deadline, cameras, rev, last, tries, closed, late, strays, trace, traces;
 -- per camera C: end:C, frames:C, shed:C, judged:C, failed:C, inspected:C, strip:C, flag:C:INDEX, fail:C:INDEX; alarm:KEY;
 -- of what is kept up to a bound (flag, fail): held:WHAT, cut:WHAT, beyond:WHAT
 
 -- 30 days: what a run holds beside its hash goes with it, or after this where nobody closes it.
 local UNCLOSED_MS = 2592000000
 local MOST_STRAYS = 64
+local MOST_TRACED = 32
 
 -- What Redis answers as name, value, name, value, ... by name.
 local function by_name(parts)
@@ -102,6 +103,22 @@ local function keep_nearest(run, order, what, index, frame, value, most)
   end
 end
 
+-- An entry, with the context of its trace if that is taken.
+local function add(stream, trace, ...)
+  if trace == '' then return redis.call('XADD', stream, '*', ...) end
+  return redis.call('XADD', stream, '*', 'traceparent', trace, ...)
+end
+
+-- For the verdict to be linked with: the first frames whose traces are taken.
+local function remember_trace(run, trace)
+  local known = redis.call('HGET', run, 'traces')
+  if not known then
+    redis.call('HSET', run, 'traces', trace)
+  elseif #known < MOST_TRACED * (#trace + 1) - 1 then
+    redis.call('HSET', run, 'traces', known .. ',' .. trace)
+  end
+end
+
 local function drop(stream, group, id)
   local ours = redis.call('XACK', stream, group, id)
   redis.call('XDEL', stream, id)
@@ -118,13 +135,14 @@ local function tap(keys, limit, kind, member, body, pixels)
     'n', redis.call('HINCRBY', keys[5], 'n', 1))
 end
 
--- keys: run, open, frames, tap, tap-lease; args: member, body, live, deadline ms, camera names, tap limit
+-- keys: run, open, frames, tap, tap-lease; args: member, body, live, deadline ms, camera names, tap limit, trace
 local function start_run(keys, args)
   if redis.call('HEXISTS', keys[1], 'closed') == 1 then return redis.error_reply('CLOSED the run has its verdict') end
   if redis.call('HEXISTS', keys[1], 'start') == 1 then return 0 end
   redis.call('HSET', keys[1], 'start', args[2], 'live', args[3], 'deadline', args[4], 'cameras', args[5], 'rev', 0)
+  if args[7] ~= '' then redis.call('HSET', keys[1], 'trace', args[7]) end
   redis.call('ZADD', keys[2], '+inf', args[1])
-  local id = redis.call('XADD', keys[3], '*', 'k', 'start', 'r', args[1], 'b', args[2])
+  local id = add(keys[3], args[7], 'k', 'start', 'r', args[1], 'b', args[2])
   touch(keys[1], keys[2], args[1], time_of(id))
   tap(keys, args[6], 'start', args[1], args[2], '')
   return 1
@@ -141,15 +159,15 @@ local function admit(keys, args)
   return 0
 end
 
--- keys: run, open, frames, tap, tap-lease; args: member, kind, body, pixels, tap limit
+-- keys: run, open, frames, tap, tap-lease; args: member, kind, body, pixels, tap limit, trace
 local function publish(keys, args)
   local known = redis.call('HMGET', keys[1], 'start', 'closed')
   if not known[1] and not known[2] then return redis.error_reply('UNSTARTED the run was never started') end
   local id
   if args[4] == '' then
-    id = redis.call('XADD', keys[3], '*', 'k', args[2], 'r', args[1], 'b', args[3])
+    id = add(keys[3], args[6], 'k', args[2], 'r', args[1], 'b', args[3])
   else
-    id = redis.call('XADD', keys[3], '*', 'k', args[2], 'r', args[1], 'b', args[3], 'p', args[4])
+    id = add(keys[3], args[6], 'k', args[2], 'r', args[1], 'b', args[3], 'p', args[4])
   end
   if not known[2] then touch(keys[1], keys[2], args[1], time_of(id)) end
   tap(keys, args[5], args[2], args[1], args[3], args[4])
@@ -164,10 +182,10 @@ local function stir(run, id)
   end
 end
 
--- keys: frames, results, run; args: group, id, kind, member, body
+-- keys: frames, results, run; args: group, id, kind, member, body, trace
 local function finish(keys, args)
   if redis.call('XACK', keys[1], args[1], args[2]) == 0 then return 0 end
-  stir(keys[3], redis.call('XADD', keys[2], '*', 'k', args[3], 'r', args[4], 'b', args[5]))
+  stir(keys[3], add(keys[2], args[6], 'k', args[3], 'r', args[4], 'b', args[5]))
   redis.call('XDEL', keys[1], args[2])
   return 1
 end
@@ -185,7 +203,7 @@ local function bury_letter(dead, sum, letter, size, limit)
 end
 
 -- keys: origin stream, results, dead, dead-bytes, run;
--- args: group, id, reason, origin name, limit in bytes, kind, member, body ('': no result)
+-- args: group, id, reason, origin name, limit in bytes, kind, member, body ('': no result), trace
 local function bury(keys, args)
   local found = redis.call('XRANGE', keys[1], args[2], args[2])
   if redis.call('XACK', keys[1], args[1], args[2]) == 0 then return 0 end
@@ -198,7 +216,7 @@ local function bury(keys, args)
   end
   bury_letter(keys[3], keys[4], letter, size, args[5])
   if args[8] ~= '' then
-    stir(keys[5], redis.call('XADD', keys[2], '*', 'k', args[6], 'r', args[7], 'b', args[8]))
+    stir(keys[5], add(keys[2], args[9], 'k', args[6], 'r', args[7], 'b', args[8]))
   end
   redis.call('XDEL', keys[1], args[2])
   return 1
@@ -232,7 +250,7 @@ local function pin(keys, args)
 end
 
 -- keys: run, open, results, seen, failed, kept flags, kept failures;
--- args: member, group, id, camera, index, inspected, strip, flagged, failure, bytes of flags, bytes of failures
+-- args: member, group, id, camera, index, inspected, strip, flagged, failure, bytes of flags, bytes of failures, trace
 local function record(keys, args)
   local run, open, member, camera, index = keys[1], keys[2], args[1], args[4], tonumber(args[5])
   local known = redis.call('HMGET', run, 'start', 'closed', 'cameras')
@@ -268,7 +286,10 @@ local function record(keys, args)
       keep_nearest(run, keys[7], 'fail', index, frame, args[9], tonumber(args[11]))
     end
   end
-  if fresh then touch(run, open, member, now_ms()) end
+  if fresh then
+    touch(run, open, member, now_ms())
+    if args[12] ~= '' then remember_trace(run, args[12]) end
+  end
   local c = redis.call('HMGET', run, 'frames:' .. camera, 'shed:' .. camera, 'judged:' .. camera, 'failed:' .. camera)
   if c[1] and (tonumber(c[3]) or 0) + (tonumber(c[4]) or 0) >= tonumber(c[1]) - tonumber(c[2])
     and looks_complete(run) then

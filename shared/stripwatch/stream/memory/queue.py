@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from stripwatch.ports import Backlog, Entry, Outgoing
+from stripwatch.runtime.tracing import traceparent
 from stripwatch.stream.memory.log import Id, Log, now_ms, parse_id
 
 
@@ -93,4 +94,4 @@ class MemoryQueue:
 
 
 def _entry(identity: str, item: Outgoing) -> Entry:
-    return Entry(identity, item.kind, item.run, item.body, item.pixels)
+    return Entry(identity, item.kind, item.run, item.body, item.pixels, trace=traceparent(item.trace))

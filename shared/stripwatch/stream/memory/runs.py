@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from stripwatch.domain.frame import RunId
 from stripwatch.ports import (
     KEEPING,
+    MOST_TRACED,
     CameraState,
     Event,
     Keeping,
@@ -14,6 +15,7 @@ from stripwatch.ports import (
     Recorded,
     RunState,
 )
+from stripwatch.runtime.tracing import traceparent
 from stripwatch.stream.memory.log import now_ms
 from stripwatch.stream.memory.state import CameraRecord, LineMemory, RunRecord
 
@@ -55,6 +57,8 @@ class MemoryRuns:
                 run.flagged.add(one.index, one.camera, one.flagged, keeping.flagged_bytes)
         if fresh:
             self._memory.touch(one.run)
+            if one.trace and len(run.traced) < MOST_TRACED:
+                run.traced.append(one.trace)
         self._memory.wake(one.run, CameraRecord.looks_complete)
         self._memory.results.ack(one.id)
         return Recorded.NEW if fresh else Recorded.REPEAT
@@ -126,6 +130,8 @@ class MemoryRuns:
                     for (index, field), why in known.reasons.values.items()
                 },
                 strays=tuple(sorted(known.strays)),
+                trace=known.trace,
+                traced=tuple(filter(None, map(traceparent, known.traced))),
             )
 
     def attempt(self, run: RunId, revision: int) -> int:

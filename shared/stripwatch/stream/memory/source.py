@@ -12,6 +12,7 @@ from stripwatch.ports import (
     MemoryUse,
     Outgoing,
 )
+from stripwatch.runtime.tracing import traceparent
 from stripwatch.stream.held import held_message
 from stripwatch.stream.memory.log import now_ms
 from stripwatch.stream.memory.state import LineMemory, RunRecord
@@ -25,16 +26,18 @@ class MemorySource:
         self._memory = memory
         self._limit = limit
 
-    def start_run(self, run: RunId, body: bytes, *, cameras: Sequence[str], live: bool, deadline_ms: int) -> bool:
+    def start_run(
+        self, run: RunId, body: bytes, *, cameras: Sequence[str], live: bool, deadline_ms: int, trace: str = ""
+    ) -> bool:
         with self._memory.lock:
             known = self._memory.runs.get(run)
             if known:
                 if known.closed:
                     raise Conflict("the run has its verdict")
                 return False
-            self._memory.runs[run] = RunRecord(body, live, deadline_ms, tuple(cameras))
+            self._memory.runs[run] = RunRecord(body, live, deadline_ms, tuple(cameras), trace=traceparent(trace))
             self._memory.open[run] = float("inf")
-            self._memory.touch(run, self._memory.append_frame(Outgoing(Kind.START, run, body)))
+            self._memory.touch(run, self._memory.append_frame(Outgoing(Kind.START, run, body, trace=trace)))
             return True
 
     def publish(self, entries: Sequence[Outgoing]) -> None:

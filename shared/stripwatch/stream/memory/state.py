@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stripwatch.domain.frame import RunId
 from stripwatch.ports import Event, Keeping, LineState, Outgoing
@@ -76,6 +76,8 @@ class RunRecord:
     reasons: Kept = field(default_factory=Kept)
     strays: set[str] = field(default_factory=set)
     alarms: set[str] = field(default_factory=set)
+    trace: str = ""
+    traced: list[str] = field(default_factory=list)
 
     def camera(self, name: str) -> CameraRecord:
         return self.cameras.setdefault(name, CameraRecord())
@@ -147,5 +149,5 @@ class LineMemory:
         entry_id = self.frames.log.append(entry)
         if self.tap_owner and self.tap_until > now_ms():
             self.tap_number += 1
-            self.tap.append((self.tap_number, entry))
+            self.tap.append((self.tap_number, replace(entry, trace="")))
         return entry_id

@@ -26,8 +26,12 @@ class MemoryWork:
     def _finish(self, one: Done) -> bool:
         if self._memory.frames.ack(one.id) is None:
             return False
-        self._memory.stir(one.run, self._memory.results.log.append(Outgoing(one.kind, one.run, one.body)))
+        self._append(one)
         return True
+
+    def _append(self, one: Done) -> None:
+        result = Outgoing(one.kind, one.run, one.body, trace=one.trace)
+        self._memory.stir(one.run, self._memory.results.log.append(result))
 
     def bury(self, done: Done, reason: str) -> bool:
         with self._memory.lock:
@@ -36,7 +40,7 @@ class MemoryWork:
                 return False
             self._memory.dead.append((reason, "frames", frame))
             if done.body:
-                self._memory.stir(done.run, self._memory.results.log.append(Outgoing(done.kind, done.run, done.body)))
+                self._append(done)
             return True
 
     def info(self, run: RunId) -> RunInfo:

@@ -6,6 +6,7 @@ from typing import Any
 
 from stripwatch.errors import BadInput
 from stripwatch.ports import Entry, Event, Kind, Published
+from stripwatch.runtime.tracing import traceparent
 from stripwatch.stream.keys import run_of
 
 
@@ -24,6 +25,7 @@ def entry(line: str, raw: Any, deliveries: int = 1) -> Entry:
             body=given[b"b"],
             pixels=given.get(b"p", b""),
             deliveries=deliveries,
+            trace=traceparent(given.get(b"traceparent", b"")),
         )
     except (KeyError, ValueError, BadInput) as error:
         raise Unreadable(f"expected the fields k, r and b of an entry of ours: {error}") from error

@@ -15,6 +15,7 @@ def bury(
     names = [stream, keys.results, keys.dead, keys.dead_bytes]
     letter: list[Part] = [group, entry_id, reason, origin, client.share_of_memory(keys.dead)]
     if result is None:
-        return bool(client.call("bury", names, [*letter, "", "", ""]))
+        return bool(client.call("bury", names, [*letter, "", "", "", ""]))
     names.append(keys.run(result.run))
-    return bool(client.call("bury", names, [*letter, result.kind.value, member(result.run), result.body]))
+    given: list[Part] = [result.kind.value, member(result.run), result.body, result.trace]
+    return bool(client.call("bury", names, [*letter, *given]))

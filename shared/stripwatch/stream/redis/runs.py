@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from stripwatch.domain.frame import RunId
 from stripwatch.errors import BadInput
-from stripwatch.ports import KEEPING, CameraState, Event, Keeping, Record, Recorded, RunState
+from stripwatch.ports import KEEPING, MOST_TRACED, CameraState, Event, Keeping, Record, Recorded, RunState
+from stripwatch.runtime.tracing import traceparent
 from stripwatch.stream.keys import RESULTS_GROUP, Keys, member, run_of
 from stripwatch.stream.redis.client import Call, Client, Part
 from stripwatch.stream.redis.entries import milliseconds
@@ -61,6 +62,7 @@ class RedisRuns:
                         one.failure,
                         keeping.flagged_bytes,
                         keeping.reason_bytes,
+                        one.trace,
                     ),
                 ],
             )
@@ -117,8 +119,8 @@ class RedisRuns:
 
     def _state(self, run: RunId) -> RunState | None:
         key = self._keys.run(run)
-        wanted = ("start", "pins", "live", "deadline", "cameras", "rev", "last", "closed")
-        start, pins, live, deadline, cameras, revision, last, closed = self._client.do("HMGET", key, *wanted)
+        wanted = ("start", "pins", "live", "deadline", "cameras", "rev", "last", "closed", "trace", "traces")
+        start, pins, live, deadline, cameras, revision, last, closed, *traces = self._client.do("HMGET", key, *wanted)
         if closed is not None:
             return None
         if start is None:
@@ -152,6 +154,8 @@ class RedisRuns:
             beyond=found.counts.get("beyond:flag", 0),
             failures=found.failures,
             strays=found.strays,
+            trace=traceparent(traces[0] or b""),
+            traced=tuple(filter(None, map(traceparent, (traces[1] or b"").split(b","))))[:MOST_TRACED],
         )
 
     def _scan(self, key: str) -> _Found:

@@ -27,8 +27,10 @@ class RedisSource:
         keys = self._keys
         return [keys.run(run), keys.open, keys.frames, keys.tap, keys.tap_lease]
 
-    def start_run(self, run: RunId, body: bytes, *, cameras: Sequence[str], live: bool, deadline_ms: int) -> bool:
-        args: list[Part] = [member(run), body, int(live), deadline_ms, ",".join(cameras), TAP_ENTRIES]
+    def start_run(
+        self, run: RunId, body: bytes, *, cameras: Sequence[str], live: bool, deadline_ms: int, trace: str = ""
+    ) -> bool:
+        args: list[Part] = [member(run), body, int(live), deadline_ms, ",".join(cameras), TAP_ENTRIES, trace]
         return bool(self._client.call("start_run", self._run_keys(run), args))
 
     def publish(self, entries: Sequence[Outgoing]) -> None:
@@ -51,6 +53,7 @@ class RedisSource:
             [
                 *("XADD", self._keys.frames, "NOMKSTREAM", "*", "k", entry.kind.value),
                 *("r", member(entry.run), "b", entry.body, "p", entry.pixels),
+                *(("traceparent", entry.trace) if entry.trace else ()),
             ]
             for entry in entries
         ]
@@ -58,7 +61,8 @@ class RedisSource:
             raise Conflict(f"line {self._keys.line}: the stream of its frames is gone, and what was started with it")
 
     def _call(self, entry: Outgoing) -> Call:
-        args = [member(entry.run), entry.kind.value, entry.body, entry.pixels, self._tap_entries(len(entry.pixels))]
+        most = self._tap_entries(len(entry.pixels))
+        args = [member(entry.run), entry.kind.value, entry.body, entry.pixels, most, entry.trace]
         return "publish", self._run_keys(entry.run), args
 
     def _tap_entries(self, size: int) -> int:

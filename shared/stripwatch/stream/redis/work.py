@@ -24,7 +24,7 @@ class RedisWork:
             (
                 "finish",
                 [keys.frames, keys.results, keys.run(one.run)],
-                [FRAMES_GROUP, one.id, one.kind.value, member(one.run), one.body],
+                [FRAMES_GROUP, one.id, one.kind.value, member(one.run), one.body, one.trace],
             )
             for one in done
         ]
