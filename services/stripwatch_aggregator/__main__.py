@@ -46,7 +46,7 @@ def run() -> None:
     )
     verdicts = VerdictsService(stream, given.lines, given.max_watchers, lambda: server.open)
     server.add(add_VerdictsServicer_to_server, verdicts, SERVICE)
-    metrics.serve(given.health_host, given.metrics_port, given.tls)
+    metrics.serve("aggregator", given, lambda: server.serving)
     server.start()
     lifecycle.when_stopping(server.drain)
     who = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"

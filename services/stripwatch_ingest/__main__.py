@@ -31,7 +31,7 @@ def run() -> None:
     health = GrpcServer(
         settings.health_host, settings.health_port, ready=lambda: _not_ready(stream, source), tls=settings.tls
     )
-    metrics.serve(settings.health_host, settings.metrics_port, settings.tls)
+    metrics.serve("ingest", settings, lambda: health.serving)
     health.start()
     lifecycle.when_stopping(health.drain)
     try:

@@ -37,7 +37,7 @@ def run() -> None:
         ready=Readiness(stream, [one.ready for one in scorers.values()]),
         tls=given.tls,
     )
-    metrics.serve(given.health_host, given.metrics_port, given.tls)
+    metrics.serve("preprocess", given, lambda: server.serving)
     server.start()
     lifecycle.when_stopping(server.drain)
     plans = Plans(RecipeBook(given.recipes).find, parse_recipe, scorers, given.request_seconds)

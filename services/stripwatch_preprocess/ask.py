@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stripwatch.domain.model import ModelRef
+from stripwatch.domain.model import ModelSpec
 from stripwatch.errors import DeadlineExceeded, NotFound, Overloaded, StripwatchError, Unavailable
 from stripwatch.ports import Descriptors, Pending, Tiles
 from stripwatch.runtime.deadline import Deadline, backoff
-from stripwatch.runtime.metrics.requests import REQUEST_TILES
+from stripwatch.runtime.metrics.requests import sending
 
 TEMPORARY = (Unavailable, Overloaded, DeadlineExceeded)
 
@@ -30,7 +30,7 @@ Submit = Callable[[Any, float], Pending]
 class Ask:
     """Sends N rows, tiles or their descriptors, in requests of `batch_tiles`; all of them share the deadline.
 
-    `wake` is called, by any thread, when an answer came.
+    `wake` is called, by any thread, when an answer came. `again` says that the rows were sent before.
     `describes` says whether descriptors may come with the scores. They do only with a first try: who wants them must
     not have to wait for another.
     """
@@ -38,7 +38,7 @@ class Ask:
     def __init__(
         self,
         submit: Submit,
-        model: ModelRef,
+        spec: ModelSpec,
         rows: Tiles | Descriptors,
         batch_tiles: int,
         deadline: Deadline,
@@ -46,14 +46,16 @@ class Ask:
         *,
         patient: bool,
         describes: bool = False,
+        again: bool = False,
     ) -> None:
         self.scores: npt.NDArray[np.int32] | None = None
         self.descriptors: Descriptors | None = None
         self.fault: StripwatchError | None = None
         self.describes = describes
         self._submit = submit
-        self._model = model
-        self._tiles = REQUEST_TILES.labels(str(model))
+        self._model = spec.ref
+        self._meter = sending(spec.kind, spec.ref)
+        self._again = again
         most = max(1, min(batch_tiles, REQUEST_BYTES // rows[0].nbytes))
         self._parts = [rows[at : at + most] for at in range(0, len(rows), most)]
         self._deadline = deadline
@@ -89,7 +91,8 @@ class Ask:
             self._pending = [self._submit(part, left) for part in self._parts]
             for part, pending in zip(self._parts, self._pending, strict=True):
                 pending.when_done(self._wake)
-                self._tiles.observe(len(part))
+                self._meter.sent(len(part), again=self._again)
+            self._again = True
         except StripwatchError as error:
             self._try_later(error)
 

@@ -156,13 +156,14 @@ class Dispatch:
         rows = batch.tiles(role) if descriptors is None else descriptors
         return Ask(
             submit,
-            spec.ref,
+            spec,
             rows,
             self._batch_tiles,
             deadline,
             self._news.set,
             patient=patient,
             describes=describes,
+            again=bool(batch.rests_until),
         )
 
     def _conclude(self, batch: Batch) -> list[Settled]:

@@ -94,7 +94,7 @@ def ask_at_once(client: RemoteScorer, count: int) -> list[Ask]:
     """That many batches together, each with the budget of a batch; when all are over."""
     submit = partial(client.submit, SPEC)
     woken = threading.Event()
-    asks = [Ask(submit, SPEC.ref, TILES, 64, Deadline.after(BUDGET_S), woken.set, patient=True) for _ in range(count)]
+    asks = [Ask(submit, SPEC, TILES, 64, Deadline.after(BUDGET_S), woken.set, patient=True) for _ in range(count)]
     waiting = asks
     while waiting := [ask for ask in waiting if not ask.poll()]:
         woken.wait(0.005)

@@ -100,7 +100,10 @@ def test_what_a_worker_counts_as_sent_is_what_its_classifier_counts_as_run(tmp_p
         value(sent, "batch_wait_seconds_count") == requests == value(run, "engine_queue_seconds_count", model="steel/1")
     )
     assert value(sent, "batch_wait_seconds_sum") > 0
-    assert {label for sample in sent + run for label in sample.labels} == {"model", "le"}
+    assert value(sent, "requests_total", service="classifier", code="OK") == requests
+    assert value(run, "served_requests_total", method="stripwatch.rpc.v1.Classifier/Classify", code="OK") == requests
+    assert value(sent, "request_seconds_count", service="classifier") == requests
+    assert value(sent, "request_retries_total", service="classifier") == 0
 
 
 @pytest.mark.parametrize("name", ["ingest", "preprocess", "classifier", "anomaly", "aggregator"])

@@ -31,7 +31,7 @@ class ModelServer:
     """Loads the models of one kind, serves them, picks up new versions, and drains at the end."""
 
     def __init__(self, settings: ModelServiceSettings, kind: ModelKind, build: Build) -> None:
-        self._settings = settings
+        self._settings, self._kind = settings, kind
 
         key = public_key(settings.model_key) if settings.model_key else None
 
@@ -57,7 +57,7 @@ class ModelServer:
 
     def run(self, lifecycle: Lifecycle) -> None:
         """Until the lifecycle ends. Health answers from the first moment, and says what it waits for."""
-        metrics.serve(self._settings.health_host, self._settings.metrics_port, self._settings.tls)
+        metrics.serve(self._kind.value, self._settings, lambda: self._server.serving)
         self._server.start()
         lifecycle.when_stopping(self._server.drain)
         try:

@@ -1,4 +1,4 @@
-"""What surrounds every call to our own servicers: known errors become their status, and calls in flight are counted."""
+"""What surrounds every call to our own servicers: known errors become their status, and calls are counted."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import grpc
 
 from stripwatch.errors import StripwatchError
 from stripwatch.rpc.status import abort
+from stripwatch.runtime.metrics.service import ServedCalls
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class Calls(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._unary = 0
+        self._served = ServedCalls()
 
     @property
     def in_flight(self) -> int:
@@ -40,44 +42,52 @@ class Calls(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its
     def intercept_service(
         self, continuation: Callable[[Any], Any], handler_call_details: grpc.HandlerCallDetails
     ) -> Any:
-        handler = continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith(OURS):
+        handler, method = continuation(handler_call_details), handler_call_details.method
+        if handler is None or not method.startswith(OURS):
             return handler
         if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(self._one(handler.unary_unary), **codecs(handler))
+            return grpc.unary_unary_rpc_method_handler(self._one(handler.unary_unary, method), **codecs(handler))
         if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(_many(handler.unary_stream), **codecs(handler))
+            return grpc.unary_stream_rpc_method_handler(self._many(handler.unary_stream, method), **codecs(handler))
         return handler
 
-    def _one(self, inner: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[[Any, grpc.ServicerContext], Any]:
+    def _one(
+        self, inner: Callable[[Any, grpc.ServicerContext], Any], method: str
+    ) -> Callable[[Any, grpc.ServicerContext], Any]:
         def answer(request: Any, context: grpc.ServicerContext) -> Any:
             with self._lock:
                 self._unary += 1
             try:
-                return inner(request, context)
+                given = inner(request, context)
+                self._served.answered(method, "OK")
             except Exception as error:
-                _refuse(context, error)
+                self._refuse(context, error, method)
+            else:
+                return given
             finally:
                 with self._lock:
                     self._unary -= 1
 
         return answer
 
+    def _many(
+        self, inner: Callable[[Any, grpc.ServicerContext], Iterator[Any]], method: str
+    ) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
+        def answers(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            try:
+                yield from inner(request, context)
+                self._served.answered(method, "OK")
+            except GeneratorExit:
+                self._served.answered(method, "CANCELLED")
+                raise
+            except Exception as error:
+                self._refuse(context, error, method)
 
-def _many(
-    inner: Callable[[Any, grpc.ServicerContext], Iterator[Any]],
-) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
-    def answers(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-        try:
-            yield from inner(request, context)
-        except Exception as error:
-            _refuse(context, error)
+        return answers
 
-    return answers
-
-
-def _refuse(context: grpc.ServicerContext, error: Exception) -> NoReturn:
-    if isinstance(error, StripwatchError):
+    def _refuse(self, context: grpc.ServicerContext, error: Exception, method: str) -> NoReturn:
+        if not isinstance(error, StripwatchError):
+            log.exception("a call failed by a fault of ours")
+            error = StripwatchError(f"fault in the service: {type(error).__name__}")
+        self._served.answered(method, error.grpc_status)
         abort(context, error)
-    log.exception("a call failed by a fault of ours")
-    abort(context, StripwatchError(f"fault in the service: {type(error).__name__}"))

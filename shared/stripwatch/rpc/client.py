@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -20,6 +21,7 @@ from stripwatch.rpc.link import Link
 from stripwatch.rpc.status import error_of
 from stripwatch.rpc.v1 import model_pb2 as pb
 from stripwatch.rpc.v1 import model_pb2_grpc as pb_grpc
+from stripwatch.runtime.metrics.requests import RequestMeter
 from stripwatch.runtime.tls import TlsFiles
 
 SERVICES = {
@@ -53,6 +55,7 @@ class RemoteScorer:
         self.address = address
         self._peer = f"{role.value} at {address}"
         self._link = Link(address, tls, _Stubs)
+        self._meter = RequestMeter(role)
 
     def describe(self, model: str, timeout_s: float) -> ModelSpec:
         stubs = self._link.now()
@@ -85,10 +88,13 @@ class RemoteScorer:
         return self._send(self._link.now().score, body, spec, len(descriptors), timeout_s)
 
     def _send(self, method: Any, request: bytes, spec: ModelSpec, count: int, timeout_s: float) -> RemotePending:
+        sent_at = time.monotonic()
         try:
-            return RemotePending(self._peer, spec, count, method.future(request, timeout=timeout_s))
+            call = method.future(request, timeout=timeout_s)
         except (grpc.RpcError, ValueError) as error:
             _raise(self._peer, error)
+        call.add_done_callback(lambda ended: self._meter.answered(ended.code().name, sent_at))
+        return RemotePending(self._peer, spec, count, call)
 
     def ready(self, timeout_s: float) -> str | None:
         """None if the service says that it is ready, otherwise why not."""

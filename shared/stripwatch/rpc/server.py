@@ -119,6 +119,11 @@ class GrpcServer:
         """Whether calls are to go on. Once it is `stop`ped streams end by themselves: they have no end of their own."""
         return self._open
 
+    @property
+    def serving(self) -> bool:
+        """What health says of it now."""
+        return self._reason is None and not self._stopping.is_set()
+
     def drain(self) -> None:
         """Says NOT_SERVING from now on, and still answers."""
         if not self._stopping.is_set():

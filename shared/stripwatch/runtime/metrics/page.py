@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from prometheus_client import disable_created_metrics, start_http_server
 
 from stripwatch.errors import Conflict
 from stripwatch.runtime.fresh import Fresh
-from stripwatch.runtime.tls import Pems, TlsFiles
+from stripwatch.runtime.metrics.service import introduce
+from stripwatch.runtime.settings import ServiceSettings
+from stripwatch.runtime.tls import Pems
 
 
-def serve(host: str, port: int, tls: TlsFiles | None) -> None:
-    """Answers GET /metrics until the process ends, over HTTPS with `tls`; not at all on port 0.
+def serve(service: str, given: ServiceSettings, ready: Callable[[], bool]) -> None:
+    """Answers GET /metrics until the process ends, as the settings say; `ready` is asked each time.
 
     Conflict if the address is taken, SettingsInvalid if the files for TLS cannot be used.
     """
+    host, port, tls = given.health_host, given.metrics_port, given.tls
     if not port:
         return
+    introduce(service, ready)
     disable_created_metrics()  # a series more for each counter and histogram, which nobody asks for
     newest = Fresh("files for TLS of the metrics", lambda: _Shown(tls.read(), tls.context())) if tls else None
     try:

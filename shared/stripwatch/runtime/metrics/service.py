@@ -25,14 +25,14 @@ def introduce(service: str, ready: Callable[[], bool]) -> None:
 
 
 class ServedCalls:
-    """Counts what became of calls; methods are those of our own services, so there are few."""
+    """Counts what became of calls; those of methods that there are, so that a caller cannot make up new ones."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], Counter] = {}
 
     def answered(self, method: str, code: str) -> None:
-        """`code` is the gRPC status by name; CANCELLED for a stream that its caller left."""
+        """`method` as gRPC has it, `code` its status by name; CANCELLED for a stream that its caller left."""
         known = self._known.get((method, code))
         if known is None:
-            known = self._known[method, code] = SERVED_REQUESTS.labels(method, code)
+            known = self._known[method, code] = SERVED_REQUESTS.labels(method.removeprefix("/"), code)
         known.inc()
