@@ -48,6 +48,7 @@ def run() -> None:
     server.add(add_VerdictsServicer_to_server, verdicts, SERVICE)
     metrics.serve("aggregator", given, lambda: server.serving)
     server.start()
+    server.live_while(lambda: lifecycle.turning)
     lifecycle.when_stopping(server.drain)
     who = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     try:

@@ -33,6 +33,7 @@ def run() -> None:
     )
     metrics.serve("ingest", settings, lambda: health.serving)
     health.start()
+    health.live_while(lambda: lifecycle.turning)
     lifecycle.when_stopping(health.drain)
     try:
         rules = FeedRules(

@@ -39,6 +39,7 @@ def run() -> None:
     )
     metrics.serve("preprocess", given, lambda: server.serving)
     server.start()
+    server.live_while(lambda: lifecycle.turning)
     lifecycle.when_stopping(server.drain)
     plans = Plans(RecipeBook(given.recipes).find, parse_recipe, scorers, given.request_seconds)
     dispatch = Dispatch(

@@ -31,6 +31,7 @@ from stripwatch.rpc import health, status
 from stripwatch.rpc.channel import open_channel
 from stripwatch.rpc.client import SERVICES, RemoteScorer
 from stripwatch.rpc.codec.models import descriptors_to, spec_to, units_to
+from stripwatch.rpc.live import LIVE
 from stripwatch.rpc.server import GrpcServer
 from stripwatch.rpc.v1 import model_pb2 as pb
 from stripwatch.rpc.v1 import model_pb2_grpc as pb_grpc
@@ -295,6 +296,18 @@ def test_health_follows_readiness_for_every_service_name(running: Running) -> No
     assert running.server.reason == "Redis does not answer"
 
 
+def test_a_service_is_alive_while_its_loop_turns_ready_or_not_and_while_it_ends(running: Running) -> None:
+    running.reason = "Redis does not answer"
+    _wait(lambda: health.status(running.address, 5) == health.NOT_SERVING)
+    assert health.status(running.address, 5, LIVE) == health.SERVING
+    turns = False
+    running.server.live_while(lambda: turns)
+    assert health.status(running.address, 5, LIVE) == health.NOT_SERVING
+    turns = True
+    running.server.drain()
+    assert health.status(running.address, 5, LIVE) == health.SERVING
+
+
 @pytest.mark.parametrize("error", [Unavailable("away"), ZeroDivisionError()])
 def test_a_readiness_check_that_fails_means_not_ready(error: Exception) -> None:
     def ready() -> str | None:
@@ -374,5 +387,7 @@ def test_the_health_command_of_containers_says_by_its_exit_code_whether_a_servic
 
     _wait(lambda: health.status(running.address, 1.0) == "SERVING")
     assert probe(running.address) == (0, "SERVING")
+    running.server.live_while(lambda: False)
+    assert probe(running.address, LIVE) == (1, "NOT_SERVING")
     assert probe("127.0.0.1:1") == (1, "UNREACHABLE")
-    assert probe() == (2, "usage: python -m stripwatch.rpc.health HOST:PORT")
+    assert probe() == (2, "usage: python -m stripwatch.rpc.health HOST:PORT [NAME]")

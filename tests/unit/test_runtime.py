@@ -6,12 +6,14 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from stripwatch.errors import DeadlineExceeded, SettingsInvalid
+from stripwatch.runtime import lifecycle
 from stripwatch.runtime.deadline import Deadline, backoff
 from stripwatch.runtime.lifecycle import Lifecycle
 from stripwatch.runtime.logging import HumanFormatter, JsonFormatter
@@ -91,6 +93,34 @@ def test_a_wait_ends_when_the_process_is_told_to_stop() -> None:
     lifecycle.stop()
     assert not lifecycle.running
     assert not lifecycle.sleep(60)
+
+
+def test_a_loop_that_does_not_come_round_is_told_and_neither_one_that_waits_nor_one_that_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    life, asked, go = Lifecycle(), threading.Event(), threading.Event()
+
+    def loop() -> None:
+        while life.running and not asked.is_set():
+            asked.set()
+            go.wait()
+
+    def nap() -> None:
+        life.sleep(3600)
+
+    stuck, waiting = threading.Thread(target=loop), threading.Thread(target=nap)
+    stuck.start()
+    waiting.start()
+    asked.wait()
+    assert life.turning
+    monkeypatch.setattr(lifecycle, "STUCK_S", 0.0)
+    assert not life.turning
+    go.set()
+    stuck.join()
+    assert life.turning
+    life.stop()
+    waiting.join()
+    assert life.turning
 
 
 NAPS = """

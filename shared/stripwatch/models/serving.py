@@ -59,6 +59,7 @@ class ModelServer:
         """Until the lifecycle ends. Health answers from the first moment, and says what it waits for."""
         metrics.serve(self._kind.value, self._settings, lambda: self._server.serving)
         self._server.start()
+        self._server.live_while(lambda: lifecycle.turning)
         lifecycle.when_stopping(self._server.drain)
         try:
             self._models.load()

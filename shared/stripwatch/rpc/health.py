@@ -1,4 +1,4 @@
-"""What a server says of its own health. `python -m stripwatch.rpc.health HOST:PORT` exits 0 if it is SERVING.
+"""What a server says of its own health. `python -m stripwatch.rpc.health HOST:PORT [NAME]` exits 0 if it is SERVING.
 
 The command speaks TLS with the files that STRIPWATCH_TLS_CA and its like name, as the service beside it does.
 """
@@ -61,8 +61,8 @@ def obstacle(channel: grpc.Channel) -> str:
 
 def _probe(arguments: list[str]) -> int:
     """For container health checks: 0 SERVING, 1 anything else, 2 wrong usage or settings."""
-    if len(arguments) != 1:
-        sys.stderr.write("usage: python -m stripwatch.rpc.health HOST:PORT\n")
+    if len(arguments) not in (1, 2):
+        sys.stderr.write("usage: python -m stripwatch.rpc.health HOST:PORT [NAME]\n")
         return 2
     try:
         tls = load(TransportSettings).tls
@@ -71,7 +71,7 @@ def _probe(arguments: list[str]) -> int:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     with open_channel(arguments[0], pems) as channel:
-        says = status_on(channel, _PROBE_S)
+        says = status_on(channel, _PROBE_S, *arguments[1:])
         sys.stdout.write(f"{says}\n")
         if says == UNREACHABLE:
             sys.stderr.write(f"{obstacle(channel)}\n")

@@ -17,7 +17,10 @@ from stripwatch.errors import Conflict, StripwatchError
 from stripwatch.rpc.calls import Calls
 from stripwatch.rpc.credentials import server_credentials
 from stripwatch.rpc.limits import KEEPALIVE_MS, MAX_MESSAGE_BYTES
+from stripwatch.rpc.live import LivingHealth
 from stripwatch.rpc.tokens import Bearer, Tokens
+from stripwatch.rpc.traced import Traced
+from stripwatch.runtime import tracing
 from stripwatch.runtime.tls import TlsFiles
 
 log = logging.getLogger(__name__)
@@ -74,14 +77,18 @@ class GrpcServer:
         self._calls = Calls()
         self._server = grpc.server(
             ThreadPoolExecutor(max_workers, thread_name_prefix="grpc"),
-            interceptors=[self._calls, *([Bearer(tokens)] if tokens else [])],
+            interceptors=[
+                self._calls,
+                *([Traced()] if tracing.is_on() else []),
+                *([Bearer(tokens)] if tokens else []),
+            ],
             options=_options(max_message_bytes, connection_age_s),
             maximum_concurrent_rpcs=max_workers * (1 + _WAITING_PER_WORKER),
         )
         # Watchers wait in threads of their own. Answered without one, as is the default, one who leaves while another's
         # answer is on its way stops the server's only thread for good: each waits for the other, a lock in between.
         watchers = ThreadPoolExecutor(_WATCHERS, thread_name_prefix="health")
-        self._health = health.HealthServicer(experimental_non_blocking=False, experimental_thread_pool=watchers)
+        self._health = LivingHealth(experimental_non_blocking=False, experimental_thread_pool=watchers)
         self._health.set("", _STATUS.NOT_SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
 
@@ -90,6 +97,10 @@ class GrpcServer:
         registrar(servicer, self._server)
         self._names.append(full_service_name)
         self._health.set(full_service_name, _STATUS.NOT_SERVING)
+
+    def live_while(self, turning: Callable[[], bool]) -> None:
+        """Asked for the name `live`, health says SERVING for as long as `turning` says so; without one, always."""
+        self._health.turning = turning
 
     def start(self) -> int:
         """Listens; the port it got. Conflict if the address is taken."""

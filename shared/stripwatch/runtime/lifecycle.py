@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import signal
 import sys
 import threading
+import time
 import traceback
 import weakref
 from collections.abc import Callable
@@ -17,6 +19,9 @@ from stripwatch.errors import StripwatchError
 from stripwatch.runtime import tracing
 from stripwatch.runtime.memory import keep_freed
 
+STUCK_S = 120.0
+"""A loop that did not come round for so long does not turn any more: no call that it makes waits nearly as long."""
+
 
 class Lifecycle:
     """Whether the process is to go on. Waits end at once when it is told to stop."""
@@ -24,12 +29,21 @@ class Lifecycle:
     def __init__(self) -> None:
         # A pipe and a flag, not an Event: a signal handler that takes a lock may wait for ever for what it interrupts.
         self._stopping = False
+        self._turned: weakref.WeakKeyDictionary[threading.Thread, float] = weakref.WeakKeyDictionary()
         self._woken, self._wake = os.pipe()
         weakref.finalize(self, _close, self._woken, self._wake)
 
     @property
     def running(self) -> bool:
+        """Whether to go on; each loop asks once a turn."""
+        self._turned[threading.current_thread()] = time.monotonic()
         return not self._stopping
+
+    @property
+    def turning(self) -> bool:
+        """Whether every loop came round lately; one that waits in `sleep` does. What ends takes as long as it takes."""
+        since = time.monotonic() - STUCK_S
+        return self._stopping or all(at > since for loop, at in list(self._turned.items()) if loop.is_alive())
 
     def stop(self) -> None:
         if not self._stopping:
@@ -39,8 +53,9 @@ class Lifecycle:
     def sleep(self, seconds: float) -> bool:
         """Waits, and says whether the process is still to go on."""
         if not self._stopping:
+            self._turned[threading.current_thread()] = math.inf
             select.select([self._woken], [], [], max(0.0, seconds))
-        return not self._stopping
+        return self.running
 
     def when_stopping(self, act: Callable[[], None]) -> None:
         """Calls `act`, in a thread of its own, once the process is told to stop: whatever else it is busy with."""
