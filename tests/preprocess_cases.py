@@ -125,7 +125,9 @@ class FakeScorer:
             raise NotFound(f"{model}: there are {self.versions}")
         return found
 
-    def submit(self, spec: ModelSpec, tiles: Tiles, timeout_s: float, *, descriptors: bool = False) -> Answer:
+    def submit(
+        self, spec: ModelSpec, tiles: Tiles, timeout_s: float, *, descriptors: bool = False, trace: str = ""
+    ) -> Answer:
         self.requests.append((str(spec.ref), len(tiles)))
         assert tiles.shape[1:] == (spec.input.channels, spec.input.size, spec.input.size)
         greys = tiles.reshape(len(tiles), -1).mean(axis=1).round()
@@ -135,7 +137,9 @@ class FakeScorer:
             answer.told = np.repeat(greys[:, None], self.descriptors.width, axis=1).astype(np.float32)
         return answer
 
-    def submit_descriptors(self, spec: ModelSpec, descriptors: Descriptors, timeout_s: float) -> Answer:
+    def submit_descriptors(
+        self, spec: ModelSpec, descriptors: Descriptors, timeout_s: float, *, trace: str = ""
+    ) -> Answer:
         self.by_descriptors.append((str(spec.ref), len(descriptors)))
         assert spec.descriptors is not None
         assert descriptors.shape[1:] == (spec.descriptors.width,)

@@ -9,6 +9,7 @@ from stripwatch.domain.frame import IndexRange
 from stripwatch.domain.strip import MAX_SHED, CameraEnd, RunStart, Shed
 from stripwatch.errors import BadInput
 from stripwatch.feed.gate import STOPPED
+from stripwatch.runtime.tracing import NOTHING, Span
 
 MOST_GAPS = MAX_SHED // 2
 """Ranges of frames held back that one camera's end declares; the other half is for what the source itself lost."""
@@ -47,8 +48,10 @@ class CameraAccount:
 class RunAccount:
     """All cameras of one run."""
 
-    def __init__(self, start: RunStart) -> None:
+    def __init__(self, start: RunStart, span: Span = NOTHING) -> None:
+        """`span` is the sending of the whole run."""
         self.start = start
+        self.span = span
         self._cameras = {camera.name: CameraAccount() for camera in start.cameras}
 
     def camera(self, name: str) -> CameraAccount:

@@ -12,6 +12,8 @@ from stripwatch.errors import Conflict
 from stripwatch.feed.rules import FeedRules
 from stripwatch.ports import Kind, Outgoing, Source
 from stripwatch.rpc.codec.frames import encode_start
+from stripwatch.runtime import logging as logs
+from stripwatch.runtime.tracing import NOTHING, Span
 
 log = logging.getLogger(__name__)
 
@@ -25,15 +27,20 @@ class Outbox:
         self._entries: deque[Outgoing] = deque()
         self._started: dict[RunId, RunStart] = {}
         self._ends: dict[RunId, list[Outgoing]] = {}
+        self._traces: dict[RunId, str] = {}
+        self._spans: dict[str, Span] = {}
         self.bytes = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, entry: Outgoing, start: RunStart | None = None) -> None:
-        """Adds an entry; with a run's start marker comes the start itself."""
+    def put(self, entry: Outgoing, start: RunStart | None = None, span: Span = NOTHING) -> None:
+        """Adds an entry; with a run's start marker comes the start itself. `span` ends when the stream took it."""
         if start is not None:
             self._started[start.run] = start
+            self._traces[start.run] = entry.trace
+        if span:
+            self._spans[entry.trace] = span
         if entry.kind is Kind.END:
             self._ends.setdefault(entry.run, []).append(entry)
         self._entries.append(entry)
@@ -50,6 +57,7 @@ class Outbox:
             return False
         self._started.pop(run, None)
         self._ends.pop(run, None)
+        self._traces.pop(run, None)
         return True
 
     def send(self) -> None:
@@ -86,13 +94,17 @@ class Outbox:
                 cameras=[camera.name for camera in start.cameras],
                 live=start.live,
                 deadline_ms=round(self._rules.run_deadline_s * 1000),
+                trace=entry.trace,
             )
         except Conflict as error:
+            for other in self._entries:
+                if other.run == entry.run:
+                    self._ended(other, "the run has its verdict already")
             self._entries = deque(other for other in self._entries if other.run != entry.run)
             self.bytes = sum(len(other.pixels) for other in self._entries)
             raise Conflict(f"run {entry.run} has its verdict already ({error}); another pass is another run") from error
         if not fresh:
-            log.info("run is open already, going on with it", extra={"run": str(entry.run)})
+            log.info("run is open already, going on with it", extra=logs.of_run(entry.run))
 
     def _reopen(self, batch: list[Outgoing]) -> None:
         """The stream came back without runs that it had taken: starts them anew, what was lost shows as gaps.
@@ -100,10 +112,16 @@ class Outbox:
         Ends that it had taken go out again with the start, or a replay would wait for them for ever.
         """
         for run in dict.fromkeys(entry.run for entry in batch):
-            log.warning("the stream does not know the run any more, starting it again", extra={"run": str(run)})
-            self._start(Outgoing(Kind.START, run, encode_start(self._started[run])))
+            log.warning("the stream does not know the run any more, starting it again", extra=logs.of_run(run))
+            self._start(Outgoing(Kind.START, run, encode_start(self._started[run]), trace=self._traces[run]))
             self._source.publish(self._ends.get(run, []))
 
     def _drop(self, count: int) -> None:
         for _ in range(count):
-            self.bytes -= len(self._entries.popleft().pixels)
+            entry = self._entries.popleft()
+            self.bytes -= len(entry.pixels)
+            self._ended(entry)
+
+    def _ended(self, entry: Outgoing, fault: str = "") -> None:
+        if entry.trace:
+            self._spans.pop(entry.trace, NOTHING).end(fault)

@@ -15,8 +15,10 @@ from stripwatch.feed.outbox import Outbox
 from stripwatch.feed.rules import FeedRules
 from stripwatch.ports import Kind, LineStream, Outgoing
 from stripwatch.rpc.codec.frames import encode_end, encode_header, encode_start
+from stripwatch.runtime import tracing
 from stripwatch.runtime.deadline import Deadline, backoff
 from stripwatch.runtime.lifecycle import Lifecycle
+from stripwatch.runtime.tracing import NOTHING, Span
 
 log = logging.getLogger(__name__)
 
@@ -59,15 +61,18 @@ class Publisher:
             self.flush()  # ends of runs before, which the draining waits for
             if not self._lifecycle.sleep(0.1):
                 return False
-        self._accounts[start.run] = RunAccount(start)
-        self._outbox.put(Outgoing(Kind.START, start.run, encode_start(start)), start)
+        facts = tracing.of_run(start.run)
+        account = self._accounts[start.run] = RunAccount(start, tracing.begin("run", facts=facts))
+        span = tracing.sent(account.span.child, "frames", Kind.START, facts)
+        self._outbox.put(Outgoing(Kind.START, start.run, encode_start(start), trace=span.context), start, span)
         self._push()
         return True
 
     def frame(self, frame: Frame) -> None:
         """Sends a frame, or declares it shed."""
         header = frame.header
-        camera = self._account(header.run).camera(header.camera)
+        account = self._account(header.run)
+        camera = account.camera(header.camera)
         if camera.torn:
             reason = TORN
         else:
@@ -78,7 +83,9 @@ class Publisher:
         else:
             camera.took(header.index)
             self._gate.took(len(frame.pixels))
-            self._outbox.put(Outgoing(Kind.FRAME, header.run, encode_header(header), frame.pixels))
+            span = self._span(frame, account) if tracing.is_sampled() else NOTHING
+            entry = Outgoing(Kind.FRAME, header.run, encode_header(header), frame.pixels, span.context)
+            self._outbox.put(entry, span=span)
             self.sent += 1
         if len(self._outbox) >= self._rules.batch_frames or self._clock() - self._flushed_at >= self._rules.batch_s:
             self._push()
@@ -89,7 +96,7 @@ class Publisher:
         self._put_end(account.end(end))
         self._push()
         for run in [run for run, other in self._accounts.items() if other.complete and self._outbox.settled(run)]:
-            del self._accounts[run]
+            self._accounts.pop(run).span.end()
 
     def flush(self) -> bool:
         """Sends what waits; False if the stream did not take all of it (or not long ago did not)."""
@@ -121,6 +128,8 @@ class Publisher:
                 left = ", ".join(f"{count} {kind}" for kind, count in self._outbox.waiting().items())
                 raise StreamUnavailable(f"line {self._line}: {self._trouble}, these were not delivered: {left}")
             time.sleep(0.02)
+        for account in self._accounts.values():
+            account.span.end()
         self._accounts.clear()
 
     def _account(self, run: RunId) -> RunAccount:
@@ -130,7 +139,15 @@ class Publisher:
             raise BadInput(f"run {run}: expected its start before its frames and ends") from None
 
     def _put_end(self, end: CameraEnd) -> None:
-        self._outbox.put(Outgoing(Kind.END, end.run, encode_end(end)))
+        facts = {**tracing.of_run(end.run), "stripwatch.camera": end.camera, "stripwatch.frames": end.frames}
+        span = tracing.sent(self._account(end.run).span.child, "frames", Kind.END, facts)
+        self._outbox.put(Outgoing(Kind.END, end.run, encode_end(end), trace=span.context), span=span)
+
+    def _span(self, frame: Frame, account: RunAccount) -> Span:
+        """The first of a frame's trace; of a live frame it begins with the capture, which in a replay was long ago."""
+        facts = {**tracing.of_frame(frame.header), "messaging.message.body.size": len(frame.pixels)}
+        captured = min(frame.header.captured_at_ns, time.time_ns()) if self._rules.live else None
+        return tracing.sent(tracing.begin, "frames", Kind.FRAME, facts, links=[account.span.context], at_ns=captured)
 
     def _push(self) -> None:
         """A live source tries once, a replay until the stream took it all or it is told to stop."""

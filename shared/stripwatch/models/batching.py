@@ -187,3 +187,13 @@ class Batcher:
         for part in parts:
             if part.start == 0:  # once a request, however many runs it takes
                 self._meter.waited(started - part.job.queued_at)
+            if part.job.span:
+                self._trace(part, tiles, started, seconds)
+
+    def _trace(self, part: Part, tiles: int, started: float, seconds: float) -> None:
+        began_ns = time.time_ns() - round(seconds * 1e9)
+        if part.start == 0:
+            queued_ns = began_ns - round((started - part.job.queued_at) * 1e9)
+            part.job.span.child("wait for an engine", at_ns=queued_ns).end(at_ns=began_ns)
+        facts = {"stripwatch.model": self.name, "stripwatch.tiles": len(part), "stripwatch.run_tiles": tiles}
+        part.job.span.child("run engine", facts=facts, at_ns=began_ns).end()

@@ -9,11 +9,14 @@ import numpy as np
 
 from stripwatch.errors import DeadlineExceeded, StripwatchError
 from stripwatch.ports import Descriptors, Outputs, Tiles
+from stripwatch.runtime import tracing
 from stripwatch.runtime.deadline import Deadline
 
 
 class Job:
     """N rows, tiles or descriptors, that want scores by a deadline, and the graph's `extras` with them.
+
+    `span` is the work of the thread that asks.
 
     `left` and `take` belong to the queue (under its lock); `done` and `fail` to the engines; `result` and `cancel`
     to who asked.
@@ -23,6 +26,7 @@ class Job:
         self.rows = rows
         self.extras = extras
         self.queued_at = time.monotonic()
+        self.span = tracing.current()
         self._deadline = deadline
         self._taken = 0
         self._lock = threading.Lock()

@@ -33,6 +33,11 @@ class Entry:
     deliveries: int = 1
     trace: str = ""
 
+    @property
+    def came_ms(self) -> int:
+        """When it came into the stream, by the clock of its server: ids are made of it."""
+        return int(self.id.partition("-")[0])
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:

@@ -42,10 +42,17 @@ class Scorer(Protocol):
     def describe(self, model: str, timeout_s: float) -> ModelSpec:
         """The spec of NAME (its newest version) or NAME/VERSION. NotFound, PeerUnavailable, ModelNotReady."""
 
-    def submit(self, spec: ModelSpec, tiles: Tiles, timeout_s: float, *, descriptors: bool = False) -> Pending:
-        """Sends a batch off; does not wait. `descriptors` asks for them beside the scores."""
+    def submit(
+        self, spec: ModelSpec, tiles: Tiles, timeout_s: float, *, descriptors: bool = False, trace: str = ""
+    ) -> Pending:
+        """Sends a batch off; does not wait. `descriptors` asks for them beside the scores.
 
-    def submit_descriptors(self, spec: ModelSpec, descriptors: Descriptors, timeout_s: float) -> Pending:
+        `trace` is the context of what the call is a part of, empty unless its trace is taken.
+        """
+
+    def submit_descriptors(
+        self, spec: ModelSpec, descriptors: Descriptors, timeout_s: float, *, trace: str = ""
+    ) -> Pending:
         """As `submit`, with what a classifier on the same backbone said of the tiles in their place."""
 
 

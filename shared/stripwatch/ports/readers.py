@@ -69,6 +69,9 @@ class Dead(Protocol):
     def page(self, count: int) -> list[DeadLetter]:
         """The newest first."""
 
+    def count(self) -> int:
+        """How many there are."""
+
     def requeue(self, letter_id: str) -> bool:
         """Puts it back at the end of the stream it came from; False if there is no such letter."""
 

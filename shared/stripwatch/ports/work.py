@@ -33,10 +33,10 @@ class RunInfo:
 class Work(Protocol):
     """What the preprocessing worker does with frames beyond reading them."""
 
-    def finish(self, done: Sequence[Done]) -> int:
+    def finish(self, done: Sequence[Done]) -> list[bool]:
         """For each: result in, frame acked and deleted, in one atomic step, also when memory is full.
 
-        Returns how many were still ours; one that somebody else finished first is passed over.
+        Which of them were still ours; one that somebody else finished first is passed over.
         """
 
     def bury(self, done: Done, reason: str) -> bool:

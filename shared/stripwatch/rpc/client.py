@@ -23,6 +23,7 @@ from stripwatch.rpc.v1 import model_pb2 as pb
 from stripwatch.rpc.v1 import model_pb2_grpc as pb_grpc
 from stripwatch.runtime.metrics.requests import RequestMeter
 from stripwatch.runtime.tls import TlsFiles
+from stripwatch.runtime.tracing import NOTHING, Span, calls
 
 SERVICES = {
     Role.CLASSIFIER: "stripwatch.rpc.v1.Classifier",
@@ -72,29 +73,42 @@ class RemoteScorer:
             raise PeerUnavailable(f"{self._peer}: expected {model} to be of kind {self.role.value}, got {spec.kind}")
         return spec
 
-    def submit(self, spec: ModelSpec, tiles: Tiles, timeout_s: float, *, descriptors: bool = False) -> RemotePending:
+    def submit(
+        self, spec: ModelSpec, tiles: Tiles, timeout_s: float, *, descriptors: bool = False, trace: str = ""
+    ) -> RemotePending:
         """Sends (N, channels, size, size) tiles off; does not wait: failures come out of `result`."""
-        stubs, model = self._link.now(), str(spec.ref)
+        model = str(spec.ref)
         if self.role is Role.CLASSIFIER:
             request = encode_tiles(pb.ClassifyRequest(model=model, descriptors=descriptors), tiles)
-            return self._send(stubs.classify, request, spec, len(tiles), timeout_s)
-        return self._send(stubs.score, encode_tiles(pb.ScoreRequest(model=model), tiles), spec, len(tiles), timeout_s)
+        else:
+            request = encode_tiles(pb.ScoreRequest(model=model), tiles)
+        return self._send(request, spec, len(tiles), timeout_s, trace)
 
-    def submit_descriptors(self, spec: ModelSpec, descriptors: Descriptors, timeout_s: float) -> RemotePending:
+    def submit_descriptors(
+        self, spec: ModelSpec, descriptors: Descriptors, timeout_s: float, *, trace: str = ""
+    ) -> RemotePending:
         """As `submit`, with (N, width) descriptors of the spec's backbone for an anomaly scorer that takes them."""
         backbone = spec.descriptors.backbone_sha256 if spec.descriptors else ""
         request = pb.ScoreRequest(model=str(spec.ref), descriptors=descriptors_to(descriptors, backbone))
-        body = request.SerializeToString()
-        return self._send(self._link.now().score, body, spec, len(descriptors), timeout_s)
+        return self._send(request.SerializeToString(), spec, len(descriptors), timeout_s, trace)
 
-    def _send(self, method: Any, request: bytes, spec: ModelSpec, count: int, timeout_s: float) -> RemotePending:
-        sent_at = time.monotonic()
+    def _send(self, request: bytes, spec: ModelSpec, count: int, timeout_s: float, trace: str) -> RemotePending:
+        stubs, sent_at = self._link.now(), time.monotonic()
+        method = stubs.classify if self.role is Role.CLASSIFIER else stubs.score
+        span = self._span(trace, spec, count) if trace else NOTHING
         try:
-            call = method.future(request, timeout=timeout_s)
+            call = method.future(request, timeout=timeout_s, metadata=calls.metadata(span))
         except (grpc.RpcError, ValueError) as error:
+            span.end(str(error))
             _raise(self._peer, error)
         call.add_done_callback(lambda ended: self._meter.answered(ended.code().name, sent_at))
+        if span:
+            call.add_done_callback(lambda ended: calls.came(span, ended.code().name, ended.details() or ""))
         return RemotePending(self._peer, spec, count, call)
+
+    def _span(self, trace: str, spec: ModelSpec, count: int) -> Span:
+        method = (_CLASSIFY if self.role is Role.CLASSIFIER else _SCORE)[1:]
+        return calls.asked(trace, method, self.address, {"stripwatch.model": str(spec.ref), "stripwatch.tiles": count})
 
     def ready(self, timeout_s: float) -> str | None:
         """None if the service says that it is ready, otherwise why not."""

@@ -75,7 +75,7 @@ class Export:
         context = Context()
         if parent:
             context = api.set_span_in_context(api.NonRecordingSpan(_remote(parent)), context)
-        given = [api.Link(_remote(one)) for one in links]
+        given = [api.Link(_remote(one)) for one in links if one]
         return _Taken(self, self._tracer.start_span(name, context, _KINDS[kind], facts, given, at_ns))
 
     def close(self, seconds: float) -> None:

@@ -5,28 +5,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from stripwatch.ports import Entry
+from stripwatch.ports import Entry, Kind
 from stripwatch.runtime.tracing.facts import of_run
 from stripwatch.runtime.tracing.span import NOTHING, Fact, Span, SpanKind
 from stripwatch.runtime.tracing.switch import follow
 
 
 def sent(
-    under: Span,
+    make: Callable[..., Span],
     stream: str,
-    line: str,
+    kind: Kind,
     facts: Mapping[str, Fact],
     *,
     links: Iterable[str] = (),
     at_ns: int | None = None,
 ) -> Span:
-    """An entry on its way into a stream; it carries the span's context, and the span ends when it is there."""
-    if not under:
-        return NOTHING
-    told = {**_where("publish", "send", stream, line), **facts}
-    return under.child(f"publish {stream}", SpanKind.PRODUCER, links=links, facts=told, at_ns=at_ns)
+    """An entry on its way into a stream: it carries the span's context, and the span ends when it is there.
+
+    `make` is `begin`, or the `child` of what it belongs to; `facts` are at least those of its run.
+    """
+    told = {**_where("publish", "send", stream, str(facts["stripwatch.line"])), "stripwatch.entry": kind.value, **facts}
+    return make(f"publish {stream}", SpanKind.PRODUCER, links=links, facts=told, at_ns=at_ns)
 
 
 def taken(verb: str, stream: str, entry: Entry, group: str, who: str) -> Span:
