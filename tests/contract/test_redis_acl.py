@@ -127,7 +127,7 @@ def test_preprocess_reads_judges_pins_buries_and_leaves(lines: Callable[[str], L
     assert line.work.pin(RUN, b"pins") == b"pins"
     line.frames.keep("w", [first.id])
     line.frames.excuse("w", [first])
-    assert line.work.finish([Done(one.id, Kind.RESULT, RUN, b"r") for one in (start, first, end)]) == 3
+    assert line.work.finish([Done(one.id, Kind.RESULT, RUN, b"r") for one in (start, first, end)]) == [True] * 3
     assert line.work.bury(Done(second.id, Kind.RESULT, RUN, b"failed"), "undecodable")
     line.frames.hand_back("w", [third.id])
     assert [entry.id for entry in line.frames.claim("v", 0, 10)] == [third.id]
@@ -146,6 +146,7 @@ def test_the_aggregator_keeps_account_and_closes(lines: Callable[[str], LineStre
     assert line.runs.record([Record(results[0].id, RUN, "top", 0, 4, 5, b"", "blurred")]) == [Recorded.NEW]
     assert line.runs.record([Record(results[1].id, RUN, "top", 0, 4, 5, b"flagged")]) == [Recorded.NEW]
     line.runs.discard(results[2].id, "unreadable")
+    assert (line.dead.count(), line.frames.backlog().waiting) == (1, 0)
     assert line.runs.record_end(end.id, RUN, "top", b"end", 3, 0) is Recorded.NEW
     assert line.runs.due(10) == [RUN]
     state = line.runs.state(RUN)

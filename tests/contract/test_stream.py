@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from redis_servers import wait_for
 
 from stripwatch.domain.frame import RunId
 from stripwatch.errors import BadInput, Conflict, CursorLost
@@ -48,7 +49,7 @@ def frames(run: RunId, count: int, first: int = 0) -> list[Outgoing]:
 
 def judge(line: LineStream, entry: Entry, body: bytes = b"result") -> Entry:
     """Finishes a frame and reads its result."""
-    assert line.work.finish([Done(entry.id, Kind.RESULT, entry.run, body)]) == 1
+    assert line.work.finish([Done(entry.id, Kind.RESULT, entry.run, body)]) == [True]
     return line.results.read("aggregator", 1, 0)[0]
 
 
@@ -200,6 +201,17 @@ def test_the_backlog_is_what_has_no_outcome(line: LineStream) -> None:
     assert line.results.backlog().waiting == 3
 
 
+def test_an_entry_says_when_it_came_and_the_oldest_one_how_long_it_has_waited(line: LineStream) -> None:
+    assert line.frames.backlog().oldest_ms == 0
+    before = line.runs.now_ms()
+    run = start(line)
+    line.source.publish(frames(run, 1))
+    came = [entry.came_ms for entry in line.frames.read("w", 10, 0)]
+    assert before <= came[0] <= came[1] <= line.runs.now_ms()
+    wait_for(lambda: line.frames.backlog().oldest_ms > 0, "a millisecond")
+    assert line.frames.backlog().oldest_ms <= line.runs.now_ms() - came[0]
+
+
 # Sources
 
 
@@ -281,8 +293,8 @@ def test_finishing_twice_gives_one_result(line: LineStream) -> None:
     run = start(line)
     [entry] = line.frames.read("w", 10, 0)
     done = Done(entry.id, entry.kind, run, b"start")
-    assert line.work.finish([done, done]) == 1
-    assert line.work.finish([done]) == 0
+    assert line.work.finish([done, done]) == [True, False]
+    assert line.work.finish([done]) == [False]
     assert len(line.results.read("a", 10, 0)) == 1
 
 
@@ -293,6 +305,7 @@ def test_a_buried_frame_keeps_its_bytes_and_its_reason_and_still_has_a_result(li
     assert line.work.bury(Done(frame.id, Kind.RESULT, run, b"failed"), "truncated")
     assert not line.work.bury(Done(frame.id, Kind.RESULT, run, b"failed"), "truncated")
     [letter] = line.dead.page(10)
+    assert line.dead.count() == 1
     assert (letter.reason, letter.origin, letter.entry.kind) == ("truncated", "frames", Kind.FRAME)
     assert (letter.entry.body, letter.entry.pixels) == (b"header 0", b"pixels" * 10)
     assert letter.entry.id == letter.id
@@ -307,7 +320,7 @@ def test_a_dead_letter_goes_back_where_it_came_from(line: LineStream) -> None:
     [letter] = line.dead.page(10)
     assert line.dead.requeue(letter.id)
     assert not line.dead.requeue(letter.id)
-    assert line.dead.page(10) == []
+    assert (line.dead.page(10), line.dead.count()) == ([], 0)
     [again] = line.frames.read("w", 10, 0)
     assert (again.body, again.pixels, again.run) == (frame.body, frame.pixels, run)
 

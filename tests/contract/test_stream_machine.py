@@ -257,11 +257,11 @@ class StreamMachine(RuleBasedStateMachine):
         kind = Kind.RESULT if one.what.kind is Kind.FRAME else one.what.kind
         result = Outgoing(kind, one.what.run, one.what.body)
 
-        def step(side: Side) -> int:
+        def step(side: Side) -> list[bool]:
             done = Done(side.ids[FRAMES][token], kind, result.run, result.body)
             return side.line.work.finish([done, done] if again else [done])
 
-        assert self.pair.do(step) == 1
+        assert self.pair.do(step) == ([True, False] if again else [True])
         self.drop(FRAMES, token)
         self.append(RESULTS, result)
 
@@ -279,11 +279,11 @@ class StreamMachine(RuleBasedStateMachine):
         token = sorted(self.gone[FRAMES])[nth % len(self.gone[FRAMES])]
         run = self.run_id(("s1", "r1"))
 
-        def step(side: Side) -> tuple[int, bool]:
+        def step(side: Side) -> tuple[list[bool], bool]:
             done = Done(side.ids[FRAMES][token], Kind.RESULT, run, b"again")
             return side.line.work.finish([done]), side.line.work.bury(done, "again")
 
-        assert self.pair.do(step) == (0, False)
+        assert self.pair.do(step) == ([False], False)
 
     @precondition(lambda self: self.has_given(FRAMES))
     @rule(nth=NTH, silent=st.booleans())

@@ -113,6 +113,10 @@ class MemoryDead:
                 )
             return letters[:count]
 
+    def count(self) -> int:
+        with self._memory.lock:
+            return len(self._memory.dead.entries)
+
     def requeue(self, letter_id: str) -> bool:
         with self._memory.lock:
             letter = self._memory.dead.delete(letter_id)

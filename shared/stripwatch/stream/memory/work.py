@@ -19,9 +19,9 @@ class MemoryWork:
     def __init__(self, memory: LineMemory) -> None:
         self._memory = memory
 
-    def finish(self, done: Sequence[Done]) -> int:
+    def finish(self, done: Sequence[Done]) -> list[bool]:
         with self._memory.lock:
-            return sum(self._finish(one) for one in done)
+            return [self._finish(one) for one in done]
 
     def _finish(self, one: Done) -> bool:
         if self._memory.frames.ack(one.id) is None:

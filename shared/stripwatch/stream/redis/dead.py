@@ -24,6 +24,9 @@ class RedisDead:
     def page(self, count: int) -> list[DeadLetter]:
         return [self._letter(raw) for raw in self._client.newest(self._keys.dead, "", count, LETTERS_AT_ONCE)]
 
+    def count(self) -> int:
+        return int(self._client.do("XLEN", self._keys.dead))
+
     def _letter(self, raw: Any) -> DeadLetter:
         identity, parts = raw[0].decode(), raw[1]
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stripwatch.ports import Done
+from stripwatch.runtime.metrics.service import DEAD_LETTERS
 from stripwatch.stream.keys import Keys, member
 from stripwatch.stream.redis.client import Client, Part
 
@@ -14,8 +15,11 @@ def bury(
     origin = "frames" if stream == keys.frames else "results"
     names = [stream, keys.results, keys.dead, keys.dead_bytes]
     letter: list[Part] = [group, entry_id, reason, origin, client.share_of_memory(keys.dead)]
-    if result is None:
-        return bool(client.call("bury", names, [*letter, "", "", "", ""]))
-    names.append(keys.run(result.run))
-    given: list[Part] = [result.kind.value, member(result.run), result.body, result.trace]
-    return bool(client.call("bury", names, [*letter, *given]))
+    given: list[Part] = ["", "", "", ""]
+    if result is not None:
+        names.append(keys.run(result.run))
+        given = [result.kind.value, member(result.run), result.body, result.trace]
+    ours = bool(client.call("bury", names, [*letter, *given]))
+    if ours:
+        DEAD_LETTERS.labels(keys.line).inc()
+    return ours

@@ -18,7 +18,7 @@ class RedisWork:
         self._client = client
         self._keys = keys
 
-    def finish(self, done: Sequence[Done]) -> int:
+    def finish(self, done: Sequence[Done]) -> list[bool]:
         keys = self._keys
         calls: list[Call] = [
             (
@@ -28,8 +28,7 @@ class RedisWork:
             )
             for one in done
         ]
-        answers = self._client.call_all(calls)
-        return sum(int(answer) for answer in answers)
+        return [bool(answer) for answer in self._client.call_all(calls)]
 
     def bury(self, done: Done, reason: str) -> bool:
         return bury(self._client, self._keys, self._keys.frames, FRAMES_GROUP, done.id, reason, done)
