@@ -13,6 +13,7 @@ from stripwatch.feed.rules import FeedRules
 from stripwatch.ports import Kind, Outgoing, Source
 from stripwatch.rpc.codec.frames import encode_start
 from stripwatch.runtime import logging as logs
+from stripwatch.runtime.metrics.feed import FeedMeter
 from stripwatch.runtime.tracing import NOTHING, Span
 
 log = logging.getLogger(__name__)
@@ -21,9 +22,10 @@ log = logging.getLogger(__name__)
 class Outbox:
     """Sends in batches. A batch that failed half-way goes out whole again: repeats of a frame are harmless."""
 
-    def __init__(self, source: Source, rules: FeedRules) -> None:
+    def __init__(self, source: Source, rules: FeedRules, meter: FeedMeter) -> None:
         self._source = source
         self._rules = rules
+        self._meter = meter
         self._entries: deque[Outgoing] = deque()
         self._started: dict[RunId, RunStart] = {}
         self._ends: dict[RunId, list[Outgoing]] = {}
@@ -117,9 +119,11 @@ class Outbox:
             self._source.publish(self._ends.get(run, []))
 
     def _drop(self, count: int) -> None:
-        for _ in range(count):
-            entry = self._entries.popleft()
-            self.bytes -= len(entry.pixels)
+        gone = [self._entries.popleft() for _ in range(count)]
+        size = sum(len(entry.pixels) for entry in gone)
+        self.bytes -= size
+        self._meter.took(sum(entry.kind is Kind.FRAME for entry in gone), size)
+        for entry in gone:
             self._ended(entry)
 
     def _ended(self, entry: Outgoing, fault: str = "") -> None:

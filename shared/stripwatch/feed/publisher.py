@@ -18,6 +18,7 @@ from stripwatch.rpc.codec.frames import encode_end, encode_header, encode_start
 from stripwatch.runtime import tracing
 from stripwatch.runtime.deadline import Deadline, backoff
 from stripwatch.runtime.lifecycle import Lifecycle
+from stripwatch.runtime.metrics.feed import FeedMeter
 from stripwatch.runtime.tracing import NOTHING, Span
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ class Publisher:
         self._lifecycle = lifecycle
         self._clock = clock
         self._gate = Gate(line.source, rules, clock)
-        self._outbox = Outbox(line.source, rules)
+        self._meter = FeedMeter(line.line)
+        self._outbox = Outbox(line.source, rules, self._meter)
         self._accounts: dict[RunId, RunAccount] = {}
         self._flushed_at = -1e9
         self._trouble = ""
@@ -80,6 +82,7 @@ class Publisher:
         if reason:
             camera.held_back(header.index, reason)
             self.shed += 1
+            self._meter.shed()
         else:
             camera.took(header.index)
             self._gate.took(len(frame.pixels))
@@ -110,6 +113,7 @@ class Publisher:
                 log.warning("the stream takes nothing", extra={"line": self._line, "reason": str(trouble)})
             self._trouble = FULL if isinstance(trouble, StreamFull) else AWAY
             self._not_before = self._clock() + next(self._waits)
+            self._meter.tries_again()
             return False
         if self._trouble:
             log.info("the stream takes frames again", extra={"line": self._line})
@@ -152,8 +156,16 @@ class Publisher:
     def _push(self) -> None:
         """A live source tries once, a replay until the stream took it all or it is told to stop."""
         while not self.flush() and not self._rules.live:
-            if not self._lifecycle.sleep(max(0.0, self._not_before - self._clock())):
+            if not self._wait(max(0.0, self._not_before - self._clock()), self._trouble):
                 return
+
+    def _wait(self, seconds: float, reason: str) -> bool:
+        """Waits for a reason; False if told to stop."""
+        since = self._clock()
+        going_on = self._lifecycle.sleep(seconds)
+        if reason == FULL:
+            self._meter.blocked(self._clock() - since)
+        return going_on
 
     def _why_not(self, size: int) -> str:
         """Why a live frame of that many bytes cannot go out now; empty if it can."""
@@ -171,7 +183,7 @@ class Publisher:
         while reason := self._gate.reason():
             self._hold(reason)
             self._push()
-            if not self._lifecycle.sleep(next(waits)):
+            if not self._wait(next(waits), reason):
                 return STOPPED
         return self._hold("")
 
