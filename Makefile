@@ -49,7 +49,7 @@ protos: $(VENV)/.dev ## Generated code from protos/
 	PATH="$(abspath $(BIN)):$$PATH" PYTHON=$(BIN)/python protos/generate.sh
 
 protos-check: protos ## Fails if the committed generated code is not what protos/ gives
-	git diff --exit-code -- shared/stripwatch/rpc/v1
+	git diff --exit-code -- shared/stripwatch/rpc/v1 shared/stripwatch/rpc/oip
 
 manifests: $(VENV)/.dev ## Validates the compose file and the Kubernetes base
 	$(BIN)/pytest tests/unit/test_manifests.py

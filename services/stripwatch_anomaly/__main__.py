@@ -5,7 +5,7 @@ from __future__ import annotations
 from stripwatch.domain.model import ModelKind
 from stripwatch.models.engines import builder
 from stripwatch.models.serving import ModelServer
-from stripwatch.runtime import lifecycle, logging
+from stripwatch.runtime import lifecycle, logging, tracing
 from stripwatch.runtime.settings import load
 from stripwatch_anomaly.service import register
 from stripwatch_anomaly.settings import AnomalySettings
@@ -14,9 +14,11 @@ from stripwatch_anomaly.settings import AnomalySettings
 def run() -> None:
     settings = load(AnomalySettings)
     logging.configure("anomaly", settings.log_level, settings.log_format)
+    tracing.configure("anomaly", settings)
     life = lifecycle.Lifecycle()
     life.listen()
-    server = ModelServer(settings, ModelKind.ANOMALY, builder(settings.engine, settings.engine_threads))
+    build = builder(settings.engine, settings.engine_threads, settings.remote)
+    server = ModelServer(settings, ModelKind.ANOMALY, build)
     register(server)
     server.run(life)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stripwatch.domain.model import ModelKind
 from stripwatch.models.engines import builder
 from stripwatch.models.serving import ModelServer
-from stripwatch.runtime import lifecycle, logging
+from stripwatch.runtime import lifecycle, logging, tracing
 from stripwatch.runtime.settings import load
 from stripwatch_classifier.service import register
 from stripwatch_classifier.settings import ClassifierSettings
@@ -14,9 +14,11 @@ from stripwatch_classifier.settings import ClassifierSettings
 def run() -> None:
     settings = load(ClassifierSettings)
     logging.configure("classifier", settings.log_level, settings.log_format)
+    tracing.configure("classifier", settings)
     life = lifecycle.Lifecycle()
     life.listen()
-    server = ModelServer(settings, ModelKind.CLASSIFIER, builder(settings.engine, settings.engine_threads))
+    build = builder(settings.engine, settings.engine_threads, settings.remote)
+    server = ModelServer(settings, ModelKind.CLASSIFIER, build)
     register(server)
     server.run(life)
 

@@ -198,7 +198,7 @@ def test_no_engine_reports_to_its_maker_or_leaves_files_in_the_home_folder(tmp_p
 
 
 def test_an_unknown_engine_is_refused_by_the_settings_name() -> None:
-    with pytest.raises(SettingsInvalid, match=r"STRIPWATCH_ENGINE: .*'openvino', 'cuda' or 'tensorrt', got 'abacus'"):
+    with pytest.raises(SettingsInvalid, match=r"STRIPWATCH_ENGINE: .*'cuda', 'tensorrt' or 'remote', got 'abacus'"):
         settings.load(ModelServiceSettings, engine="abacus")
 
 

@@ -33,7 +33,7 @@ def key() -> PublicKey | None:
 def engine() -> Build:
     """What the services here would run models on: as set, as measured, or ONNX Runtime; SettingsInvalid."""
     given = load_settings(ModelServiceSettings, models=())  # where they lie is not the question
-    return builder(given.engine, given.engine_threads)
+    return builder(given.engine, given.engine_threads, given.remote)
 
 
 def check(folder: ModelFolder) -> LoadedModel:

@@ -8,8 +8,11 @@ from typing import Literal
 
 from stripwatch.errors import SettingsInvalid
 from stripwatch.models.load import Build
+from stripwatch.models.remote import Remote, RemoteEngines
 
 EngineName = Literal["onnxruntime", "openvino", "cuda", "tensorrt"]
+"""Engines in the process of a model service."""
+AnyEngine = Literal[EngineName, "remote"]
 
 _MODULES: dict[EngineName, str] = {
     "onnxruntime": "stripwatch.models.onnx",
@@ -22,8 +25,12 @@ _NAMED_BY = "STRIPWATCH_ENGINE or STRIPWATCH_ENGINE_FILE"
 _PROVIDERS: dict[EngineName, str] = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 
 
-def builder(name: EngineName, threads: int = 1) -> Build:
-    """Makes engines of that name, with so many threads each; SettingsInvalid if they cannot run here."""
+def builder(name: AnyEngine, threads: int = 1, remote: Remote | None = None) -> Build:
+    """Makes engines of that name, with so many threads each or at that server; SettingsInvalid if they cannot run."""
+    if name == "remote":
+        if remote is None:
+            raise SettingsInvalid("STRIPWATCH_REMOTE_ADDRESS: expected the address of a server for the remote engine")
+        return RemoteEngines(remote)
     try:
         module = import_module(_MODULES[name])
     except ImportError as error:

@@ -13,9 +13,10 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """One input, and outputs by name of which the first are the scores; `model` is for messages.
+    """One input, and outputs by name of which the first are the scores; `model` begins with NAME/VERSION.
 
-    `precision` is what an engine that can choose calculates in: float32 or bfloat16.
+    `precision` is what an engine that can choose calculates in: float32 or bfloat16. `head` says that it is the model's
+    second graph, from descriptors to scores.
     """
 
     model: str
@@ -24,6 +25,7 @@ class Signature:
     shape: Shape
     outputs: Mapping[str, Shape]
     precision: str = "float32"
+    head: bool = False
 
     @property
     def scores(self) -> str:

@@ -77,7 +77,8 @@ class Manifest:
         if self.head_sha256 is None or self.descriptors is None:
             return None
         shape = (self.descriptors.width,)
-        return Signature(f"{self.ref} (head)", DESCRIPTOR, "float32", shape, {self.output: ()}, self.precision)
+        outputs: dict[str, Shape] = {self.output: ()}
+        return Signature(f"{self.ref} (head)", DESCRIPTOR, "float32", shape, outputs, self.precision, head=True)
 
 
 def read_manifest(folder: Path, key: signature.PublicKey | None = None) -> Manifest:

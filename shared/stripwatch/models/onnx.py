@@ -83,6 +83,9 @@ class OnnxEngine:
             raise ModelNotReady(f"model {self._signature.model}: its engine failed: {_line(error)}") from error
         return tuple(np.asarray(output, dtype=np.float32) for output in found)
 
+    def ready(self) -> None:
+        """It runs in this process: nobody to ask."""
+
 
 def _ports(nodes: list[Any]) -> dict[str, Port]:
     """A free dimension is a name in ONNX Runtime, or None."""

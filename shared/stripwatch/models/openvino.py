@@ -91,6 +91,9 @@ class OpenVinoEngine:
         except Exception as error:  # as above
             raise ModelNotReady(f"model {wanted.model}: its engine failed: {_line(error)}") from error
 
+    def ready(self) -> None:
+        """It runs in this process: nobody to ask."""
+
 
 def _called(node: Any, wanted: str) -> str:
     """A node may have several names: an int8 model's input also has that of a rounding that changes nothing."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stripwatch.domain.model import ModelKind, ModelRef, ModelSpec
-from stripwatch.errors import ModelInvalid, ModelNotReady, NotFound, StripwatchError
+from stripwatch.errors import ModelInvalid, ModelNotReady, NotFound, Overloaded, StripwatchError, Unavailable
 from stripwatch.models.batching import Batcher
 from stripwatch.models.load import GRAPH, HEAD, REFERENCE, LoadedModel
 from stripwatch.models.manifest import FILE, read_manifest
@@ -20,17 +20,25 @@ from stripwatch.runtime.metrics.engines import serves
 
 log = logging.getLogger(__name__)
 
+_HAND_OVER_S = 5.0
+"""For what waits for a lost model's engines when it is served anew."""
+
 Fingerprint = tuple[tuple[int, int], ...]
 """Change time and size of a model folder's files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A model that takes requests: tiles, and by its head descriptors, if it has one."""
+    """A model that takes requests: tiles, and by its head descriptors, if it has one; `engines` are those of each."""
 
     spec: ModelSpec
     batcher: Batcher
     head: Batcher | None = None
+    engines: tuple[Engine, ...] = ()
+
+    def lost(self) -> str | None:
+        """Why it cannot run now although it could, if so."""
+        return next((why for engine in self.engines if (why := engine.ready())), None)
 
     def close(self, timeout_s: float) -> None:
         deadline = Deadline.after(timeout_s)
@@ -41,17 +49,19 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class _Passed:
-    """A folder that is not served, as it was when we looked. `blocks` is the reason why we are not ready, if any."""
+    """A folder that is not served, as it was when we looked, and why not. `blocks`: so we are not ready."""
 
     seen: Fingerprint
-    blocks: str | None
+    reason: str = ""
+    blocks: bool = False
 
 
 class ServedModels:
     """All versions of the wanted models of one kind that lie in the store.
 
     `wanted` are NAMEs or NAME/VERSIONs; empty: all of the kind. `queue` is told whether requests are to go whole: a
-    head's rows cost next to nothing. Only one thread calls `load` and `rescan`.
+    head's rows cost next to nothing. With `elsewhere` somebody else runs the models: who refuses one now may take it
+    later, though no file of ours changes. Only one thread calls `load` and `rescan`.
     """
 
     def __init__(
@@ -61,9 +71,12 @@ class ServedModels:
         wanted: Sequence[str],
         load: Callable[[ModelFolder], LoadedModel],
         queue: Callable[[str, Sequence[Engine], bool], Batcher],
+        *,
+        elsewhere: bool = False,
     ) -> None:
         self._store, self._kind, self._wanted = store, kind, tuple(wanted)
         self._load, self._queue = load, queue
+        self._elsewhere = elsewhere
         self._served: dict[ModelRef, Served] = {}
         self._passed: dict[Path, _Passed] = {}
         self._loaded = False
@@ -78,9 +91,9 @@ class ServedModels:
         for folder, seen in self._candidates():
             try:
                 self._take(folder, seen)
-            except ModelNotReady as error:
+            except (Unavailable, Overloaded) as error:
                 log.warning("%s", error)
-                self._passed[folder.path] = _Passed(seen, str(error))
+                self._passed[folder.path] = _Passed(seen, str(error), blocks=True)
         if not self._served and self._blocks() is None:
             raise NotFound(
                 f"no {self._kind} model in {self._store}: put a NAME/VERSION folder there, name its folder in "
@@ -91,19 +104,24 @@ class ServedModels:
     def rescan(self) -> None:
         """Loads what has come since; a version that fails is logged once, and the others go on."""
         for folder, seen in self._candidates():
-            before = self._passed.get(folder.path)
+            before = self._passed.get(folder.path, _Passed(()))
             try:
                 self._take(folder, seen)
             except StripwatchError as error:
-                log.warning("a new version is not served: %s", error)
-                self._passed[folder.path] = _Passed(seen, str(error) if before and before.blocks else None)
+                if str(error) != before.reason:
+                    what = "lost" if folder.ref in self._served else "a new version is not served"
+                    log.warning("%s: %s", what, error)
+                self._passed[folder.path] = _Passed(seen, str(error), before.blocks)
 
     def ready(self) -> str | None:
         """None once every model that was there at start is loaded and proven; otherwise why not."""
-        return self._blocks() if self._loaded else "models are being loaded"
+        if not self._loaded:
+            return "models are being loaded"
+        lost = (why for served in self._served.values() if (why := served.lost()))
+        return self._blocks() or next(lost, None)
 
     def _blocks(self) -> str | None:
-        return next((passed.blocks for passed in list(self._passed.values()) if passed.blocks), None)
+        return next((passed.reason for passed in list(self._passed.values()) if passed.blocks), None)
 
     def find(self, model: str) -> Served:
         """NAME (its newest version) or NAME/VERSION; NotFound says what is served."""
@@ -123,31 +141,37 @@ class ServedModels:
             served.close(deadline.left())
 
     def _candidates(self) -> list[tuple[ModelFolder, Fingerprint]]:
-        """Folders to load: wanted, not yet served, and not the same as when we last passed them by.
+        """Folders to load: wanted, not yet served or lost, and not the same as when we last passed them by.
 
         The fingerprint is taken before the files are read: one still being copied looks new the next time.
         """
         fresh = []
         for folder in self._store.folders():
             named = folder.ref.name in self._wanted or str(folder.ref) in self._wanted
-            if folder.ref in self._served or not (named or not self._wanted):
+            served = self._served.get(folder.ref)
+            if (served and not served.lost()) or not (named or not self._wanted):
                 continue
             seen, passed = _fingerprint(folder.path), self._passed.get(folder.path)
-            if passed is None or passed.seen != seen:
+            again = self._elsewhere and passed is not None and passed.reason
+            if passed is None or passed.seen != seen or again:
                 fresh.append((folder, seen))
         return fresh
 
     def _take(self, folder: ModelFolder, seen: Fingerprint) -> None:
         if not self._is_ours(folder):
-            self._passed[folder.path] = _Passed(seen, None)
+            self._passed[folder.path] = _Passed(seen)
             return
         model = self._load(folder)
         name = str(folder.ref)
         head = self._queue(f"{name} (head)", model.heads, True) if model.heads else None
-        served = Served(model.spec, self._queue(name, model.engines, False), head)
+        engines = (model.engine, *model.heads[:1])  # a model's engines are alike
+        before = self._served.get(folder.ref)
+        served = Served(model.spec, self._queue(name, model.engines, False), head, engines)
         self._served = {**self._served, folder.ref: served}
         serves(model.spec)
         self._passed.pop(folder.path, None)
+        if before:
+            before.close(_HAND_OVER_S)
         log.info("serving %s", folder.ref, extra={"engine": model.spec.engine, "sha256": model.spec.sha256[:12]})
 
     def _is_ours(self, folder: ModelFolder) -> bool:

@@ -41,7 +41,8 @@ class ModelServer:
         def queue(name: str, engines: Sequence[Engine], whole: bool) -> Batcher:
             return Batcher(name, engines, settings.batching.whole if whole else settings.batching)
 
-        self._models = ServedModels(ModelStore(settings.models), kind, settings.serve, loaded, queue)
+        store, elsewhere = ModelStore(settings.models), settings.engine == "remote"
+        self._models = ServedModels(store, kind, settings.serve, loaded, queue, elsewhere=elsewhere)
         self._server = GrpcServer(
             settings.health_host,
             settings.health_port,

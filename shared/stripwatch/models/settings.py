@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from stripwatch.models.batching import Batching
 from stripwatch.models.choice import PLACE, read_choice
-from stripwatch.models.engines import EngineName
+from stripwatch.models.engines import AnyEngine
+from stripwatch.models.remote import Remote
 from stripwatch.rpc.server import CONNECTION_AGE_S
 from stripwatch.runtime import cores
 from stripwatch.runtime.places import model_folders
-from stripwatch.runtime.settings import AnsweringSettings
+from stripwatch.runtime.plaintext import exposed_target
+from stripwatch.runtime.settings import PREFIX, AnsweringSettings
+
+_PLACE = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")
 
 
 class ModelServiceSettings(AnsweringSettings):
@@ -32,11 +37,22 @@ class ModelServiceSettings(AnsweringSettings):
         default=None,
         description="Ed25519 public key (PEM file); with one, only models whose manifest is signed for it are served",
     )
-    engine: EngineName = Field(
+    engine: AnyEngine = Field(
         default="onnxruntime",
         description="What runs the models: onnxruntime, openvino (extra of that name), cuda or tensorrt (with "
-        "onnxruntime-gpu); unless it is set, what STRIPWATCH_ENGINE_FILE says",
+        "onnxruntime-gpu), or remote; unless it is set, what STRIPWATCH_ENGINE_FILE says",
     )
+    remote_address: str = Field(
+        default="",
+        description="gRPC target of the server that runs the models if the engine is remote: one that speaks the Open "
+        "Inference Protocol, version 2",
+    )
+    remote_model: str = Field(
+        default="{name}/{version}",
+        description="What that server calls a model: NAME, or NAME/VERSION, made of its {name} and {version} here; "
+        "-head is added to the name of a model's second graph",
+    )
+    remote_seconds: float = Field(default=2.0, gt=0, le=60, description="Longest wait for an answer of that server")
     engine_file: Path = Field(
         default=PLACE,
         description="What `stripwatch models measure --write` wrote down: engine, threads and workers, taken where "
@@ -46,7 +62,8 @@ class ModelServiceSettings(AnsweringSettings):
         default_factory=lambda: max(1, cores.available() // 2),
         ge=1,
         le=256,
-        description="Engines of each model, each with a thread of its own; half of the cores by default",
+        description="Engines of each model, each with a thread of its own, or of a remote one so many calls at once; "
+        "half of the cores by default",
     )
     engine_threads: int = Field(default=1, ge=1, le=256, description="Threads inside one engine")
     max_batch: int = Field(default=16, ge=1, le=4096, description="Most tiles in one run of an engine")
@@ -90,6 +107,28 @@ class ModelServiceSettings(AnsweringSettings):
     @classmethod
     def _names(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("remote_model")
+    @classmethod
+    def _place(cls, value: str) -> str:
+        if not _PLACE.fullmatch(value.replace("{name}", "n").replace("{version}", "1")):
+            raise ValueError("expected NAME or NAME/VERSION of letters, digits, . _ - and {name}, {version}")
+        return value
+
+    @model_validator(mode="after")
+    def _asks_in_private(self) -> Self:
+        if self.engine == "remote" and not self.remote_address:
+            raise ValueError(f"{PREFIX}REMOTE_ADDRESS: expected a gRPC target with {PREFIX}ENGINE=remote, got none")
+        if self.remote_address:
+            self.refuse_plaintext(f"{PREFIX}REMOTE_ADDRESS", exposed_target(self.remote_address))
+        return self
+
+    @property
+    def remote(self) -> Remote | None:
+        """None: the models run here."""
+        if self.engine != "remote":
+            return None
+        return Remote(self.remote_address, self.tls, self.remote_model, self.remote_seconds, self.max_batch)
 
     @property
     def batching(self) -> Batching:

@@ -35,6 +35,9 @@ class Engine(Protocol):
     def run(self, rows: Tiles | Descriptors, extras: tuple[str, ...] = ()) -> Outputs:
         """The scores, and the graph's other outputs of these names."""
 
+    def ready(self) -> str | None:
+        """None if it could run now, otherwise why not; asks who runs it, if that is another process."""
+
 
 class Scorer(Protocol):
     """A model service as its caller sees it: the classifier or the anomaly scorer."""

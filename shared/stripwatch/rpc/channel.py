@@ -15,7 +15,6 @@ _OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.keepalive_time_ms", PROBE_MS),
     ("grpc.http2.ping_timeout_ms", PROBE_MS),  # a minute by default, whatever the keepalive's own timeout says
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
@@ -27,16 +26,16 @@ _OPTIONS: list[tuple[str, int | str]] = [
 ]
 
 
-def open_channel(address: str, pems: Pems | None = None) -> grpc.Channel:
+def open_channel(address: str, pems: Pems | None = None, probe_ms: int = PROBE_MS) -> grpc.Channel:
     """A channel to `host:port` (all of its addresses in turn) or to any gRPC target such as `ipv4:A:1,B:2`.
 
     With `pems` over TLS: the certificate of who answers must be of an authority there, and for the host as dialled (for
-    a list of addresses: for the first).
+    a list of addresses: for the first). A connection that was silent for `probe_ms` is asked for a sign of life.
     """
+    options = [*_OPTIONS, ("grpc.keepalive_time_ms", probe_ms)]
     target = address if "://" in address or address.startswith(("ipv4:", "ipv6:", "unix:")) else f"dns:///{address}"
     if pems is None:
-        return grpc.insecure_channel(target, options=_OPTIONS)
-    options = list(_OPTIONS)
+        return grpc.insecure_channel(target, options=options)
     if target.startswith(("ipv4:", "ipv6:")):  # gRPC would look for the whole list in the certificate
         options.append(("grpc.default_authority", target[5:].lstrip("/").partition(",")[0]))
     credentials = grpc.ssl_channel_credentials(pems.ca, pems.key, pems.certificate)

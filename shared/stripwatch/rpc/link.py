@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import grpc
 
 from stripwatch.rpc.channel import open_channel
+from stripwatch.rpc.limits import PROBE_MS
 from stripwatch.runtime.fresh import Fresh
 from stripwatch.runtime.tls import Pems, TlsFiles
 
@@ -23,12 +24,15 @@ T = TypeVar("T")
 class Link(Generic[T]):
     """The channel to an address, plain or over TLS, and what `bind` makes of it: the stubs.
 
-    SettingsInvalid if the files for TLS cannot be used.
+    SettingsInvalid if the files for TLS cannot be used. `probe_ms` as of `open_channel`.
     """
 
-    def __init__(self, address: str, tls: TlsFiles | None, bind: Callable[[grpc.Channel], T]) -> None:
+    def __init__(
+        self, address: str, tls: TlsFiles | None, bind: Callable[[grpc.Channel], T], probe_ms: int = PROBE_MS
+    ) -> None:
         self._address = address
         self._bind = bind
+        self._probe_ms = probe_ms
         self._fresh: Fresh[Pems] | None = Fresh("files for TLS", tls.read) if tls else None
         self._pems = self._fresh.now() if self._fresh else None
         self._left: deque[tuple[float, grpc.Channel]] = deque()
@@ -43,7 +47,7 @@ class Link(Generic[T]):
             return self._bound
 
     def _open(self) -> None:
-        self._channel = open_channel(self._address, self._pems)
+        self._channel = open_channel(self._address, self._pems, self._probe_ms)
         self._bound = self._bind(self._channel)  # at once: gRPC's stubs cannot be made on a channel that is closed
 
     def _renew(self, pems: Pems) -> None:

@@ -1,0 +1,1 @@
+"""The Open Inference Protocol, generated from protos/ by `make protos`; never edited."""
