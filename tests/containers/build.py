@@ -11,22 +11,22 @@ from pathlib import Path
 
 from containers import base_image, packages, wheels
 from containers.podman import Podman
-from containers.wheels import ROOT, SERVICES
+from containers.wheels import IMAGES, ROOT
 
 
 def build(podman: Podman, scratch: Path, models: str = "default") -> dict[str, str]:
-    """Image names by service; the machine's pip and apt have fetched what they need."""
+    """Image names by target; the machine's pip and apt have fetched what they need."""
     base_image.ensure(podman, scratch)
     mounts = offline(scratch)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     arguments = {"MODELS": models, "VERSION": project["version"], "REVISION": revision()}
     given = [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
-    for service in SERVICES:
+    for service in IMAGES:
         # The Docker format, because only it has health checks.
         options = ["--format=docker", "--pull=never", "--layers", "--network=none", *mounts, *given]
         place = ["--target", service, "--tag", image(service), "--file", str(ROOT / "deploy/Dockerfile"), str(ROOT)]
         podman.run("build", *options, *place)
-    return {service: image(service) for service in SERVICES}
+    return {service: image(service) for service in IMAGES}
 
 
 def image(service: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SERVICES = ("ingest", "preprocess", "classifier", "anomaly", "aggregator")
+IMAGES = (*SERVICES, "cli")
 PIP_CONF = "[global]\nno-index = true\nfind-links = /wheels\ndisable-pip-version-check = true\n"
 
 
@@ -18,7 +19,7 @@ def requirements() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"]
     wanted = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
-    for name in (*SERVICES, "tracing"):
+    for name in (*IMAGES, "tracing"):
         wanted += extras.get(name, [])
     return sorted({one for one in wanted if not one.startswith("stripwatch")})
 
