@@ -12,7 +12,7 @@ from stripwatch.domain.recipe import Role
 from stripwatch.recipes import RecipeBook, parse_recipe
 from stripwatch.rpc.client import RemoteScorer
 from stripwatch.rpc.server import GrpcServer
-from stripwatch.runtime import logging, metrics, settings
+from stripwatch.runtime import logging, metrics, settings, tracing
 from stripwatch.runtime.lifecycle import Lifecycle, main
 from stripwatch.stream import open_stream
 from stripwatch_preprocess.dispatch import Dispatch
@@ -25,6 +25,7 @@ from stripwatch_preprocess.settings import PreprocessSettings
 def run() -> None:
     given = settings.load(PreprocessSettings)
     logging.configure("preprocess", given.log_level, given.log_format)
+    tracing.configure("preprocess", given)
     cv2.setNumThreads(1)  # workers are the unit of scale; OpenCV's own pool would only contend with them
     lifecycle = Lifecycle()
     lifecycle.listen()

@@ -28,6 +28,7 @@ class Job:
 
     ticket: Ticket
     frame: CutFrame
+    begun_at: float
     cut_at: float = field(default_factory=time.monotonic)
 
 

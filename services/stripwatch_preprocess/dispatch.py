@@ -14,6 +14,7 @@ from stripwatch.errors import BadInput, DeadlineExceeded, NotFound, Overloaded, 
 from stripwatch.ports import Descriptors, Scorer
 from stripwatch.runtime.deadline import Deadline
 from stripwatch.runtime.metrics.frames import BATCH_WAIT_SECONDS
+from stripwatch.runtime.metrics.scores import TILE_SCORES
 from stripwatch_preprocess.ask import TEMPORARY, Ask, Submit
 from stripwatch_preprocess.batch import Batch, Job, Refused, Settled, Stranded
 from stripwatch_preprocess.hand import Ticket
@@ -188,6 +189,8 @@ class Dispatch:
             batch.rest()
             self._resting.append(batch)
             return []
+        for role, scores in batch.scores.items():
+            TILE_SCORES.saw(batch.plan.specs[role], scores)
         return batch.scored()
 
     def _must_wait(self, batch: Batch, faults: Mapping[Role, StripwatchError]) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from stripwatch.ports import Done, Entry, Kind, LineStream
+from stripwatch.runtime.metrics.frames import Course, meter_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +28,7 @@ class Hand:
         self._keep_at = 0.0
         self._held: dict[tuple[str, str], Ticket] = {}
         self._excused: set[tuple[str, str]] = set()
-        self._finished: list[tuple[Ticket, Done]] = []
+        self._finished: list[tuple[Ticket, Done, Course | None]] = []
         self._buried: list[tuple[Ticket, Done, str]] = []
 
     def __len__(self) -> int:
@@ -60,9 +61,9 @@ class Hand:
                 tickets.append(ticket)
         return tickets
 
-    def finish(self, ticket: Ticket, kind: Kind, body: bytes) -> None:
-        """Notes the outcome, for `publish`."""
-        self._finished.append((ticket, Done(ticket.entry.id, kind, ticket.entry.run, body)))
+    def finish(self, ticket: Ticket, kind: Kind, body: bytes, course: Course | None = None) -> None:
+        """Notes the outcome, for `publish`; a frame without a course came too late to be judged."""
+        self._finished.append((ticket, Done(ticket.entry.id, kind, ticket.entry.run, body), course))
 
     def bury(self, ticket: Ticket, kind: Kind, body: bytes, reason: str) -> None:
         """Notes that it can never be judged; its bytes go to `dead`. Without a body there is no result."""
@@ -70,18 +71,22 @@ class Hand:
 
     def publish(self) -> None:
         """Publishes all outcomes and acks their entries. What fails stays for the next time: both are idempotent."""
-        lines = {ticket.line.line: ticket.line for ticket, _ in self._finished}
+        lines = {ticket.line.line: ticket.line for ticket, _, _ in self._finished}
         for name, line in lines.items():
-            ours = [(ticket, done) for ticket, done in self._finished if ticket.line.line == name]
-            line.work.finish([done for _, done in ours])
+            noted = [one for one in self._finished if one[0].line.line == name]
+            were_ours = line.work.finish([done for _, done, _ in noted])
             self._finished = [one for one in self._finished if one[0].line.line != name]
-            for ticket, _ in ours:
+            for (ticket, _, course), was_ours in zip(noted, were_ours, strict=True):
                 self._held.pop(_key(ticket), None)
+                if was_ours and ticket.entry.kind is Kind.FRAME:
+                    _count(name, course)
         while self._buried:
             ticket, done, reason = self._buried[0]
-            ticket.line.work.bury(done, reason)
+            was_ours = ticket.line.work.bury(done, reason)
             self._buried.pop(0)
             self._held.pop(_key(ticket), None)
+            if was_ours and ticket.entry.kind is Kind.FRAME:
+                meter_of(ticket.line.line).failed()
 
     def keep(self) -> None:
         """Now and then says that we are still at work on all of it."""
@@ -112,6 +117,13 @@ class Hand:
         for ticket in self._held.values():
             lines.setdefault(ticket.line.line, (ticket.line, []))[1].append(ticket.entry.id)
         return list(lines.values())
+
+
+def _count(line: str, course: Course | None) -> None:
+    if course is None:
+        meter_of(line).late()
+    else:
+        meter_of(line).judged(course, time.monotonic())
 
 
 def _key(ticket: Ticket) -> tuple[str, str]:

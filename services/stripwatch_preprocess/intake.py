@@ -6,7 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from stripwatch.ports import Entry, LineStream
+from stripwatch.ports import Entry, Kind, LineStream
+from stripwatch.runtime.metrics.frames import meter_of
 from stripwatch_preprocess.hand import Hand, Ticket
 
 IDLE_BLOCK_MS = 250
@@ -104,6 +105,7 @@ class Intake:
                 tickets = self._take(line, line.frames.claim(self._consumer, self._idle_ms, 1))
                 if not tickets:
                     break
+                meter_of(line.line).taken_over(sum(ticket.entry.kind is Kind.FRAME for ticket in tickets))
                 if tickets[0].entry.deliveries > 1:
                     self._suspects.extend(tickets)
                     return

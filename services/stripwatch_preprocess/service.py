@@ -11,7 +11,11 @@ from stripwatch.ports import Kind, LineStream, Stream
 from stripwatch.rpc.codec.results import encode_result
 from stripwatch.runtime.deadline import Deadline, backoff
 from stripwatch.runtime.lifecycle import Lifecycle
+from stripwatch.runtime.metrics.frames import meter_of
+from stripwatch.runtime.metrics.service import REDIS_RETRIES
 from stripwatch_preprocess.batch import Job, Refused, Scored, Settled
+from stripwatch_preprocess.clock import StreamClock
+from stripwatch_preprocess.course import course
 from stripwatch_preprocess.dispatch import Dispatch
 from stripwatch_preprocess.entry import check, failed_body, header_of
 from stripwatch_preprocess.hand import Hand, Ticket
@@ -49,6 +53,10 @@ class Preprocess:
         self.consumer = consumer
         self.hand = Hand(consumer, settings.claim_idle_seconds / 3)
         self.lines: Sequence[LineStream] = ()
+        self.clocks = {name: StreamClock() for name in settings.lines}
+        self.retries = REDIS_RETRIES.labels(STAGE)
+        for name in settings.lines:
+            meter_of(name)
         self._aside: list[tuple[float, Ticket]] = []
         self._suspect: Ticket | None = None
         self._beat_at = 0.0
@@ -65,6 +73,7 @@ class Preprocess:
                 if not away:
                     log.warning("the stream is away, trying again: %s", error)
                 away = True
+                self.retries.inc()
                 self._beat_at = 0.0  # the next Redis may be another, which never heard of us
                 self.lifecycle.sleep(next(waits))
                 continue
@@ -112,6 +121,7 @@ class Preprocess:
             return
         for line in self.lines:
             line.beats.beat(STAGE, self.consumer, BEAT_TTL_MS)
+            self.clocks[line.line].saw(line.runs.now_ms())
         self._beat_at = time.monotonic() + BEAT_EVERY_S
 
     def suspect_at_work(self) -> bool:
@@ -167,6 +177,7 @@ class Preprocess:
             return False
 
     def open_frame(self, ticket: Ticket) -> None:
+        begun_at = time.monotonic()
         header = header_of(ticket.entry)
         plan = self.plans.of(ticket.line.work, header.run)
         if plan is None:
@@ -176,9 +187,9 @@ class Preprocess:
             raise BadInput(f"frame: expected one of camera {', '.join(sorted(plan.cameras))}, got {header.camera}")
         frame = transform(header, ticket.entry.pixels, plan)
         if frame.tiles:
-            self.dispatch.add(Job(ticket, frame), alone=ticket.entry.deliveries > 1)
+            self.dispatch.add(Job(ticket, frame, begun_at), alone=ticket.entry.deliveries > 1)
         else:
-            self.hand.finish(ticket, Kind.RESULT, encode_result(judged(frame, {}, 0)))
+            self.conclude(Scored(Job(ticket, frame, begun_at), {}))
 
     def reopen(self) -> None:
         """Tries again what was set aside because a service was away."""
@@ -193,8 +204,9 @@ class Preprocess:
         """Notes what became of a frame; one whose model is gone is opened again, with the model that is there now."""
         ticket = settled.job.ticket
         if isinstance(settled, Scored):
+            passed = course(settled.job, self.clocks[ticket.line.line])
             result = judged(settled.job.frame, settled.scores, self.settings.max_crops)
-            self.hand.finish(ticket, Kind.RESULT, encode_result(result))
+            self.hand.finish(ticket, Kind.RESULT, encode_result(result), passed)
         elif isinstance(settled, Refused):
             self.bury(ticket, settled.reason)
         else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +12,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from stripwatch.domain.model import ModelKind, ModelSpec
 from stripwatch.domain.result import QUANTUM
 
 ANOMALY_BOUNDS = (
@@ -45,22 +48,19 @@ class TileScores(Collector):
     """What the models said of tiles, by model."""
 
     def __init__(self) -> None:
-        self._anomaly: dict[str, _Spread] = {}
-        self._confidence: dict[str, _Spread] = {}
+        self._anomaly = defaultdict[str, _Spread](partial(_Spread, ANOMALY_BOUNDS))
+        self._confidence = defaultdict[str, _Spread](partial(_Spread, CONFIDENCE_BOUNDS))
         self._labels: dict[str, tuple[Sequence[str], npt.NDArray[np.int64]]] = {}
 
-    def anomaly(self, model: str, units: Units) -> None:
-        """(N,) of a model, 10,000 = its threshold."""
-        if model not in self._anomaly:
-            self._anomaly[model] = _Spread(ANOMALY_BOUNDS)
-        self._anomaly[model].saw(units)
-
-    def classes(self, model: str, labels: Sequence[str], units: Units) -> None:
-        """(N, classes) of a model."""
-        if model not in self._labels:
-            self._confidence[model] = _Spread(CONFIDENCE_BOUNDS)
-            self._labels[model] = labels, np.zeros(len(labels), np.int64)
+    def saw(self, spec: ModelSpec, units: Units) -> None:
+        """Of a classifier (N, classes), of an anomaly scorer (N,), where 10,000 is its threshold."""
+        model = str(spec.ref)
+        if spec.kind is ModelKind.ANOMALY:
+            self._anomaly[model].saw(units)
+            return
         self._confidence[model].saw(units.max(axis=1))
+        if model not in self._labels:
+            self._labels[model] = spec.classes, np.zeros(len(spec.classes), np.int64)
         _, counts = self._labels[model]
         counts += np.bincount(units.argmax(axis=1), minlength=len(counts))
 
