@@ -10,7 +10,7 @@ from stripwatch.errors import StripwatchError
 from stripwatch.rpc.server import GrpcServer
 from stripwatch.rpc.tokens import Tokens, parse_tokens, tokens_in
 from stripwatch.rpc.v1.verdict_pb2_grpc import add_VerdictsServicer_to_server
-from stripwatch.runtime import logging, metrics, settings
+from stripwatch.runtime import logging, metrics, settings, tracing
 from stripwatch.runtime.lifecycle import Lifecycle, main
 from stripwatch.stream import open_stream
 from stripwatch_aggregator.crew import run_all
@@ -24,6 +24,7 @@ UNARY_WORKERS = 8
 def run() -> None:
     given = settings.load(AggregatorSettings)
     logging.configure("aggregator", given.log_level, given.log_format)
+    tracing.configure("aggregator", given)
     lifecycle = Lifecycle()
     lifecycle.listen()
     stream = open_stream(given)

@@ -32,4 +32,5 @@ def record_of(entry: Entry, result: FrameResult, rules: Rules | None) -> Record:
         strip_mm2=result.strip_mm2 if judged else 0,
         flagged=what_to_keep(result, rules) if judged else b"",
         failure="" if judged else result.reason[:REASON_CHARS] or "no reason was given",
+        trace=entry.trace,
     )

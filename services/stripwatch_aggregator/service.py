@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 from stripwatch.domain.frame import RunId
@@ -11,8 +12,12 @@ from stripwatch.domain.result import FrameResult, Outcome
 from stripwatch.errors import BadInput, Overloaded, StripwatchError, Unavailable
 from stripwatch.ports import Entry, Kind, LineStream, Record, Recorded, RunState, Stream
 from stripwatch.rpc.codec.frames import decode_end
+from stripwatch.runtime import tracing
 from stripwatch.runtime.deadline import backoff
 from stripwatch.runtime.lifecycle import Lifecycle
+from stripwatch.runtime.logging import of_frame, of_run
+from stripwatch.runtime.tracing import NOTHING
+from stripwatch.stream.keys import RESULTS_GROUP
 from stripwatch_aggregator.account import account, shed_frames
 from stripwatch_aggregator.alarms import alarms_of
 from stripwatch_aggregator.clock import ServerClock
@@ -25,6 +30,12 @@ from stripwatch_aggregator.settings import AggregatorSettings
 from stripwatch_aggregator.summary import summary
 
 log = logging.getLogger(__name__)
+
+_REMARKABLE = {
+    Recorded.UNKNOWN: "a result of a run that nobody started is in the dead stream",
+    Recorded.STRAY: "something of a camera that the run did not declare",
+    Recorded.LATE: "a result came after the verdict",
+}
 
 STAGE = "aggregate"
 BLOCK_MS = 100
@@ -67,7 +78,7 @@ class Aggregate:
                     waits = backoff()
                 line.results.leave(self._who)
             except (Unavailable, Overloaded) as error:
-                log.warning("line %s: %s; trying again", self.line, error)
+                log.warning("the stream is away, trying again", extra={"line": self.line, "reason": str(error)})
                 self._beat_at = 0.0  # the next Redis may be another, which never heard of us
                 self._lifecycle.sleep(next(waits))
 
@@ -101,30 +112,42 @@ class Aggregate:
 
     def record(self, line: LineStream, memo: Memo, entries: list[Entry]) -> None:
         """Every entry finds its place: in its run's state, or in `dead` with the reason."""
+        spans = {
+            one.id: tracing.taken("record", "results", one, RESULTS_GROUP, self._who) for one in entries if one.trace
+        }
         records: list[Record] = []
         ends: list[Entry] = []
         for entry in entries:
             if entry.kind is Kind.RESULT:
-                try:
-                    result = result_of(entry)
-                except BadInput as error:
-                    line.runs.discard(entry.id, str(error))
-                    continue
-                # Before the result is acked: an alarm raised twice is one alarm, one never raised would be lost.
-                self.alarm(line, memo, result)
-                records.append(record_of(entry, result, memo.of(entry.run).rules))
+                with spans.get(entry.id, NOTHING).here():
+                    records += self._read(line, memo, entry)
             elif entry.kind is Kind.END:
                 ends.append(entry)
             elif entry.kind is not Kind.START:
                 line.runs.discard(entry.id, f"expected a result or a marker, got a {entry.kind}")
         if records:
             for one, recorded in zip(records, line.runs.record(records, self._settings.keeping), strict=True):
-                self._tell(line, one.id, one.run, recorded)
+                with spans.get(one.id, NOTHING).here():
+                    self._tell(line, one.id, one.run, recorded, {"camera": one.camera, "frame": one.index})
         for entry in ends:
-            self.record_end(line, entry)
+            with spans.get(entry.id, NOTHING).here():
+                self.record_end(line, entry)
         starts = [entry.id for entry in entries if entry.kind is Kind.START]
         if starts:
             line.runs.acknowledge(starts)
+        for span in spans.values():
+            span.end()
+
+    def _read(self, line: LineStream, memo: Memo, entry: Entry) -> list[Record]:
+        """What a result has to record: nothing if it is none."""
+        try:
+            result = result_of(entry)
+        except BadInput as error:
+            line.runs.discard(entry.id, str(error))
+            return []
+        # Before the result is acked: an alarm raised twice is one alarm, one never raised would be lost.
+        self.alarm(line, memo, result)
+        return [record_of(entry, result, memo.of(entry.run).rules)]
 
     def alarm(self, line: LineStream, memo: Memo, result: FrameResult) -> None:
         known = memo.of(result.header.run)
@@ -134,7 +157,8 @@ class Aggregate:
             key = alarm_key(alarm)
             if key not in known.raised:
                 if line.runs.alarm(key, alarm_event(alarm)):
-                    log.info("%s: %s at %.1f m, %s", alarm.run, alarm.label, alarm.box.x_mm / 1000, alarm.side)
+                    told = {"label": alarm.label, "side": str(alarm.side), "x_mm": round(alarm.box.x_mm)}
+                    log.info("alarm", extra={**of_frame(result.header), **told})
                 known.raised.add(key)
 
     def record_end(self, line: LineStream, entry: Entry) -> None:
@@ -144,16 +168,16 @@ class Aggregate:
             line.runs.discard(entry.id, str(error))
             return
         recorded = line.runs.record_end(entry.id, entry.run, end.camera, entry.body, end.frames, shed_frames(end))
-        self._tell(line, entry.id, entry.run, recorded)
+        self._tell(line, entry.id, entry.run, recorded, {"camera": end.camera})
 
-    def _tell(self, line: LineStream, entry_id: str, run: RunId, recorded: Recorded) -> None:
+    def _tell(
+        self, line: LineStream, entry_id: str, run: RunId, recorded: Recorded, place: Mapping[str, str | int]
+    ) -> None:
+        tracing.current().note({"stripwatch.recorded": recorded.value})
         if recorded is Recorded.UNKNOWN:
             line.runs.discard(entry_id, f"run {run} is neither open nor remembered")
-            log.warning("%s: a result of a run that nobody started is in the dead stream", run)
-        elif recorded is Recorded.STRAY:
-            log.warning("%s: something of a camera that the run did not declare", run)
-        elif recorded is Recorded.LATE:
-            log.warning("%s: a result came after the verdict", run)
+        if recorded in _REMARKABLE:
+            log.warning(_REMARKABLE[recorded], extra={**of_run(run), **place, "entry": entry_id})
 
     def conclude(self, line: LineStream, memo: Memo) -> None:
         """Closes the runs that are over: complete, or idle for their deadline."""
@@ -164,7 +188,7 @@ class Aggregate:
             except (Unavailable, Overloaded):
                 raise
             except (StripwatchError, ValueError, ArithmeticError, LookupError):
-                log.exception("%s: cannot be decided; looking again later", run)
+                log.exception("cannot be decided, looking again later", extra=of_run(run))
                 state = line.runs.state(run)
                 if state is not None:
                     line.runs.postpone(run, state.revision, 10 * LOOK_AGAIN_MS)
@@ -181,12 +205,18 @@ class Aggregate:
             line.runs.postpone(run, state.revision, _look_again_ms(state))
             return False
         if line.runs.attempt(run, state.revision) > MOST_ATTEMPTS:
-            log.error("%s: could not be decided %d times, its defects are left out", run, MOST_ATTEMPTS)
+            log.error(
+                "its defects are left out: it could not be decided", extra={**of_run(run), "tries": MOST_ATTEMPTS}
+            )
             state = without_defects(state)
+        span = tracing.follow(state.trace, "conclude", links=state.traced)
         verdict = decide(state, ledger, time.time_ns())
         if not line.runs.close(run, state.revision, verdict_event(verdict), self._settings.keeping):
             return False  # closed by another, or changed: it is due again
-        log.info("%s", summary(verdict))
+        with span:
+            told = summary(verdict)
+            log.info("verdict", extra=told)
+            span.note({f"stripwatch.{name}": value for name, value in told.items()})
         return True
 
 

@@ -9,7 +9,7 @@ from stripwatch.feed import FeedRules
 from stripwatch.ports import Stream
 from stripwatch.rpc.server import GrpcServer
 from stripwatch.runtime import logging as logs
-from stripwatch.runtime import metrics
+from stripwatch.runtime import metrics, tracing
 from stripwatch.runtime.deadline import Deadline, insist
 from stripwatch.runtime.lifecycle import Lifecycle, main
 from stripwatch.runtime.settings import load
@@ -24,6 +24,7 @@ def run() -> None:
     """Reads the settings, opens the source, serves health, ingests; ends when the source is done."""
     settings = load(IngestSettings)
     logs.configure("ingest", settings.log_level, settings.log_format)
+    tracing.configure("ingest", settings)
     lifecycle = Lifecycle()
     lifecycle.listen()
     source = wiring.source(settings, lifecycle)

@@ -348,13 +348,13 @@ def test_it_says_that_it_is_alive() -> None:
     assert plant.line.beats.alive() == {"aggregate": ["a"]}
 
 
-def test_a_verdict_is_one_readable_line() -> None:
+def test_the_log_says_of_a_verdict_what_it_is_and_why() -> None:
     plant = Plant()
     plant.begin(start())
     plant.send(result(0), replace(result(1, scratch(1))), end(2))
     plant.step(2)
-    line = service.summary(decode_verdict(plant.verdicts()[0].body))
-    assert line == (
-        "line1/strip7/run1: REJECT (scratches: 1 defect on 0.04 m² (more than 5 a m² rejects)): "
-        "2 frames, coverage 100.00 %, 1 defect"
-    )
+    assert service.summary(decode_verdict(plant.verdicts()[0].body)) == {
+        "line": "line1", "strip": "strip7", "run": "run1", "disposition": "reject",
+        "reason": "scratches: 1 defect on 0.04 m² (more than 5 a m² rejects)",
+        "frames": 2, "lost": 0, "coverage": 100.0, "defects": 1,
+    }
