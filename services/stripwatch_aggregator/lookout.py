@@ -20,7 +20,7 @@ WORKERS_EVERY_S = 8.0
 
 
 class Lookout:
-    """Looks at one line until told to stop. While Redis is away there is nothing to see, and the last look grows old."""
+    """Looks at one line until told to stop. While Redis is away it sees nothing, and its last look grows old."""
 
     def __init__(self, stream: Stream, line: str, lifecycle: Lifecycle) -> None:
         self._stream = stream

@@ -21,7 +21,7 @@ from stripwatch.ports.runs import (
     frames_in,
 )
 from stripwatch.ports.source import LineState, MemoryUse, Source
-from stripwatch.ports.standing import OLD_MS, Standing, standing
+from stripwatch.ports.standing import OLD_MS, Standing, standing, workers
 from stripwatch.ports.work import Done, RunInfo, Work
 
 __all__ = [
@@ -67,4 +67,5 @@ __all__ = [
     "Work",
     "frames_in",
     "standing",
+    "workers",
 ]

@@ -21,7 +21,7 @@ _SOURCES = ("ingest", "replay")
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A line at one moment. `alive` counts who was heard of lately, by stage; a replay counts as ingest."""
+    """A line at one moment. `alive` counts its workers by stage."""
 
     line: str
     state: LineState
@@ -42,16 +42,21 @@ class Standing:
         return found
 
 
+def workers(line: LineStream) -> dict[str, int]:
+    """How many were heard of lately, by stage; a replay counts as ingest."""
+    heard = line.beats.alive()
+    return {
+        "ingest": sum(len(heard.get(stage, [])) for stage in _SOURCES),
+        **{stage: len(heard.get(stage, [])) for stage in WORKERS},
+    }
+
+
 def standing(line: LineStream) -> Standing:
     """How the line stands now. StreamUnavailable if that cannot be told."""
-    heard = line.beats.alive()
     return Standing(
         line=line.line,
         state=line.source.state(),
-        alive={
-            "ingest": sum(len(heard.get(stage, [])) for stage in _SOURCES),
-            **{stage: len(heard.get(stage, [])) for stage in WORKERS},
-        },
+        alive=workers(line),
         frames=line.frames.backlog(),
         results=line.results.backlog(),
         open_runs=len(line.runs.open_runs()),
