@@ -14,6 +14,7 @@ from stripwatch.runtime import logging, metrics, settings, tracing
 from stripwatch.runtime.lifecycle import Lifecycle, main
 from stripwatch.stream import open_stream
 from stripwatch_aggregator.crew import run_all
+from stripwatch_aggregator.lookout import look_out
 from stripwatch_aggregator.service import Aggregate
 from stripwatch_aggregator.settings import AggregatorSettings
 from stripwatch_aggregator.verdicts import SERVICE, VerdictsService
@@ -48,6 +49,8 @@ def run() -> None:
     verdicts = VerdictsService(stream, given.lines, given.max_watchers, lambda: server.open)
     server.add(add_VerdictsServicer_to_server, verdicts, SERVICE)
     metrics.serve("aggregator", given, lambda: server.serving)
+    if given.metrics_port:
+        look_out(stream, given.lines, lifecycle)
     server.start()
     server.live_while(lambda: lifecycle.turning)
     lifecycle.when_stopping(server.drain)

@@ -16,6 +16,8 @@ from stripwatch.runtime import tracing
 from stripwatch.runtime.deadline import backoff
 from stripwatch.runtime.lifecycle import Lifecycle
 from stripwatch.runtime.logging import of_frame, of_run
+from stripwatch.runtime.metrics.service import REDIS_RETRIES
+from stripwatch.runtime.metrics.verdicts import VerdictMeter
 from stripwatch.runtime.tracing import NOTHING
 from stripwatch.stream.keys import RESULTS_GROUP
 from stripwatch_aggregator.account import account, shed_frames
@@ -63,6 +65,7 @@ class Aggregate:
         self._lifecycle = lifecycle
         self._who = who
         self._clock = ServerClock()
+        self._meter, self._retries = VerdictMeter(line), REDIS_RETRIES.labels("aggregator")
         self._claim_at = 0.0
         self._beat_at = 0.0
 
@@ -79,6 +82,7 @@ class Aggregate:
                 line.results.leave(self._who)
             except (Unavailable, Overloaded) as error:
                 log.warning("the stream is away, trying again", extra={"line": self.line, "reason": str(error)})
+                self._retries.inc()
                 self._beat_at = 0.0  # the next Redis may be another, which never heard of us
                 self._lifecycle.sleep(next(waits))
 
@@ -112,9 +116,7 @@ class Aggregate:
 
     def record(self, line: LineStream, memo: Memo, entries: list[Entry]) -> None:
         """Every entry finds its place: in its run's state, or in `dead` with the reason."""
-        spans = {
-            one.id: tracing.taken("record", "results", one, RESULTS_GROUP, self._who) for one in entries if one.trace
-        }
+        spans = {one.id: tracing.taken("record", "results", one, RESULTS_GROUP, self._who) for one in entries}
         records: list[Record] = []
         ends: list[Entry] = []
         for entry in entries:
@@ -127,6 +129,7 @@ class Aggregate:
                 line.runs.discard(entry.id, f"expected a result or a marker, got a {entry.kind}")
         if records:
             for one, recorded in zip(records, line.runs.record(records, self._settings.keeping), strict=True):
+                self._meter.result(recorded, failed=bool(one.failure))
                 with spans.get(one.id, NOTHING).here():
                     self._tell(line, one.id, one.run, recorded, {"camera": one.camera, "frame": one.index})
         for entry in ends:
@@ -157,6 +160,7 @@ class Aggregate:
             key = alarm_key(alarm)
             if key not in known.raised:
                 if line.runs.alarm(key, alarm_event(alarm)):
+                    self._meter.alarm()
                     told = {"label": alarm.label, "side": str(alarm.side), "x_mm": round(alarm.box.x_mm)}
                     log.info("alarm", extra={**of_frame(result.header), **told})
                 known.raised.add(key)
@@ -197,6 +201,7 @@ class Aggregate:
         state = line.runs.state(run)
         if state is None:
             return True
+        last_event_at = time.monotonic() - state.idle_ms / 1000
         ledger = account(state)
         if not ledger.complete:
             self._clock.saw(line.runs.now_ms())
@@ -213,10 +218,11 @@ class Aggregate:
         verdict = decide(state, ledger, time.time_ns())
         if not line.runs.close(run, state.revision, verdict_event(verdict), self._settings.keeping):
             return False  # closed by another, or changed: it is due again
+        self._meter.verdict(verdict, time.monotonic() - last_event_at, complete=ledger.complete)
         with span:
-            told = summary(verdict)
-            log.info("verdict", extra=told)
-            span.note({f"stripwatch.{name}": value for name, value in told.items()})
+            said = summary(verdict)
+            log.info("verdict", extra=said)
+            span.note({f"stripwatch.{name}": value for name, value in said.items()})
         return True
 
 

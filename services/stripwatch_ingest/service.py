@@ -10,6 +10,7 @@ from stripwatch.domain.strip import CameraEnd, RunStart
 from stripwatch.feed import FeedRules, Hold, Pace, Publisher, owner_name
 from stripwatch.ports import LineStream
 from stripwatch.runtime.lifecycle import Lifecycle
+from stripwatch.runtime.logging import of_run
 from stripwatch_ingest.source import FrameSource
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Ingest:
     def _send(self, event: RunStart | Frame | CameraEnd) -> bool:
         """False if told to stop before the run could start."""
         if isinstance(event, RunStart):
-            log.info("run starts", extra={"run": str(event.run), "cameras": len(event.cameras)})
+            log.info("run starts", extra={**of_run(event.run), "cameras": len(event.cameras)})
             return self._publisher.start(event)
         if isinstance(event, Frame):
             self._wait_until_due(event)

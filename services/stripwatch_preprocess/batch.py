@@ -14,6 +14,7 @@ from stripwatch.domain.recipe import Role
 from stripwatch.errors import StripwatchError
 from stripwatch.ports import Tiles
 from stripwatch.runtime.deadline import backoff
+from stripwatch.runtime.tracing import NOTHING, Span
 from stripwatch_preprocess.ask import Ask
 from stripwatch_preprocess.hand import Ticket
 from stripwatch_preprocess.judge import RoleScores
@@ -29,6 +30,7 @@ class Job:
     ticket: Ticket
     frame: CutFrame
     begun_at: float
+    span: Span = NOTHING
     cut_at: float = field(default_factory=time.monotonic)
 
 
@@ -38,6 +40,7 @@ class Scored:
 
     job: Job
     scores: RoleScores
+    fault = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,17 @@ class Refused:
     job: Job
     reason: str
 
+    @property
+    def fault(self) -> str:
+        return self.reason
+
 
 @dataclass(frozen=True, slots=True)
 class Stranded:
     """A frame whose model no replica has any more."""
 
     job: Job
+    fault = "no replica has its model any more"
 
 
 Settled = Scored | Refused | Stranded
@@ -70,6 +78,7 @@ class Batch:
     since: float = field(default_factory=time.monotonic)
     slow: int = 0
     waits: Iterator[float] = field(default_factory=lambda: backoff(0.2, 2.0))
+    span: Span = NOTHING
 
     @property
     def plan(self) -> Plan:
@@ -90,6 +99,16 @@ class Batch:
         """All tiles of the batch for one role, (N, channels, size, size)."""
         parts: list[npt.NDArray[Any]] = [job.frame.inputs[role] for job in self.jobs]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def trace(self) -> None:
+        """Begins a span: a part of its first frame's trace, and linked both ways with each whose trace is taken."""
+        traced = [job.span for job in self.jobs if job.span]
+        if traced:
+            tiles = sum(len(job.frame.tiles) for job in self.jobs)
+            facts = {"stripwatch.frames": len(self.jobs), "stripwatch.tiles": tiles}
+            self.span = traced[0].child("batch", links=[span.context for span in traced], facts=facts)
+            for span in traced:
+                span.link(self.span.context)
 
     def rest(self) -> None:
         """Waits before it is tried again: a service that it needs is away."""

@@ -13,6 +13,7 @@ from stripwatch.domain.recipe import Role
 from stripwatch.errors import BadInput, DeadlineExceeded, NotFound, Overloaded, StripwatchError, Unavailable
 from stripwatch.ports import Descriptors, Scorer
 from stripwatch.runtime.deadline import Deadline
+from stripwatch.runtime.logging import of_run
 from stripwatch.runtime.metrics.frames import BATCH_WAIT_SECONDS
 from stripwatch.runtime.metrics.scores import TILE_SCORES
 from stripwatch_preprocess.ask import TEMPORARY, Ask, Submit
@@ -84,6 +85,7 @@ class Dispatch:
             deadline = Deadline.after(self._request_seconds)  # one budget for both services
             if not batch.rests_until:
                 BATCH_WAIT_SECONDS.observe(time.monotonic() - batch.jobs[0].cut_at)
+            batch.trace()
             batch.asks = self._asks(batch, deadline)
             self._active.append(batch)
 
@@ -151,9 +153,9 @@ class Dispatch:
         # One that is away and can be done without gets one try, so that it does not hold up the other.
         patient = role in batch.plan.recipe.required or role not in self._away
         scorer, spec = self._scorers[role], batch.plan.specs[role]
-        submit: Submit = partial(scorer.submit, spec, descriptors=describes)
+        submit: Submit = partial(scorer.submit, spec, descriptors=describes, trace=batch.span.context)
         if descriptors is not None:
-            submit = partial(scorer.submit_descriptors, spec)
+            submit = partial(scorer.submit_descriptors, spec, trace=batch.span.context)
         rows = batch.tiles(role) if descriptors is None else descriptors
         return Ask(
             submit,
@@ -170,12 +172,14 @@ class Dispatch:
     def _conclude(self, batch: Batch) -> list[Settled]:
         asked = set(batch.asks)
         faults = batch.collect()
+        batch.span.end("; ".join(str(fault) for fault in faults.values()))
         self._note(asked, faults)
         if any(isinstance(fault, NotFound) for fault in faults.values()):
             return [Stranded(job) for job in batch.jobs]
         lasting = [fault for fault in faults.values() if not isinstance(fault, TEMPORARY)]
         if lasting and len(batch.jobs) > 1:
-            log.warning("a batch of %d frames was refused, each goes alone: %s", len(batch.jobs), lasting[0])
+            told = {**of_run(batch.jobs[0].ticket.entry.run), "frames": len(batch.jobs), "reason": str(lasting[0])}
+            log.warning("a batch was refused, each of its frames goes alone", extra=told)
             self._alone.extend(batch.jobs)
             return []
         batch.failures += bool(lasting)
@@ -217,9 +221,9 @@ class Dispatch:
                 self._gone(role, fault)
             elif fault is None and role in self._away:
                 self._away.discard(role)
-                log.info("%s is back", role.value)
+                log.info("%s is back", role.value, extra={"peer": role.value})
 
     def _gone(self, role: Role, fault: StripwatchError) -> None:
         if role not in self._away:
             self._away.add(role)
-            log.warning("%s is away: %s", role.value, fault)
+            log.warning("%s is away", role.value, extra={"peer": role.value, "reason": str(fault)})

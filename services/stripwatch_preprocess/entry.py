@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from stripwatch.domain.frame import FrameHeader
 from stripwatch.errors import BadInput
 from stripwatch.ports import Entry, Kind
 from stripwatch.rpc.codec.frames import decode_end, decode_header, decode_start
 from stripwatch.rpc.codec.results import encode_result
+from stripwatch.runtime.logging import of_frame, of_run
 from stripwatch_preprocess.judge import failed
 
 
@@ -42,3 +45,14 @@ def failed_body(entry: Entry, reason: str) -> bytes:
         return encode_result(failed(header_of(entry), reason))
     except BadInput:
         return b""
+
+
+def told_of(entry: Entry) -> dict[str, Any]:
+    """What a log says of an entry: which it is, and of which frame, if that can be told."""
+    told = {**of_run(entry.run), "entry": entry.id, "kind": entry.kind.value}
+    if entry.kind is not Kind.FRAME:
+        return told
+    try:
+        return {**told, **of_frame(header_of(entry))}
+    except BadInput:
+        return told

@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from stripwatch.ports import Done, Entry, Kind, LineStream
+from stripwatch.runtime import tracing
 from stripwatch.runtime.metrics.frames import Course, meter_of
+from stripwatch.runtime.tracing import NOTHING, Span
+from stripwatch.stream.keys import FRAMES_GROUP
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -16,6 +19,7 @@ class Ticket:
 
     line: LineStream
     entry: Entry
+    span: Span = NOTHING
     taken_at: float = field(default_factory=time.monotonic)
 
 
@@ -30,6 +34,7 @@ class Hand:
         self._excused: set[tuple[str, str]] = set()
         self._finished: list[tuple[Ticket, Done, Course | None]] = []
         self._buried: list[tuple[Ticket, Done, str]] = []
+        self._sending: dict[tuple[str, str], Span] = {}
 
     def __len__(self) -> int:
         return len(self._held)
@@ -55,7 +60,7 @@ class Hand:
         """Tickets for the entries, less those in hand already: slow as we were, we were given our own."""
         tickets = []
         for entry in entries:
-            ticket = Ticket(line, entry)
+            ticket = Ticket(line, entry, tracing.taken("process", "frames", entry, FRAMES_GROUP, self._consumer))
             if ticket not in self:
                 self._held[_key(ticket)] = ticket
                 tickets.append(ticket)
@@ -63,11 +68,11 @@ class Hand:
 
     def finish(self, ticket: Ticket, kind: Kind, body: bytes, course: Course | None = None) -> None:
         """Notes the outcome, for `publish`; a frame without a course came too late to be judged."""
-        self._finished.append((ticket, Done(ticket.entry.id, kind, ticket.entry.run, body), course))
+        self._finished.append((ticket, self._done(ticket, kind, body), course))
 
     def bury(self, ticket: Ticket, kind: Kind, body: bytes, reason: str) -> None:
         """Notes that it can never be judged; its bytes go to `dead`. Without a body there is no result."""
-        self._buried.append((ticket, Done(ticket.entry.id, kind, ticket.entry.run, body), reason))
+        self._buried.append((ticket, self._done(ticket, kind, body), reason))
 
     def publish(self) -> None:
         """Publishes all outcomes and acks their entries. What fails stays for the next time: both are idempotent."""
@@ -77,16 +82,30 @@ class Hand:
             were_ours = line.work.finish([done for _, done, _ in noted])
             self._finished = [one for one in self._finished if one[0].line.line != name]
             for (ticket, _, course), was_ours in zip(noted, were_ours, strict=True):
-                self._held.pop(_key(ticket), None)
+                self._let_go(ticket)
                 if was_ours and ticket.entry.kind is Kind.FRAME:
                     _count(name, course)
         while self._buried:
             ticket, done, reason = self._buried[0]
             was_ours = ticket.line.work.bury(done, reason)
             self._buried.pop(0)
-            self._held.pop(_key(ticket), None)
+            self._let_go(ticket, reason)
             if was_ours and ticket.entry.kind is Kind.FRAME:
                 meter_of(ticket.line.line).failed()
+
+    def _done(self, ticket: Ticket, kind: Kind, body: bytes) -> Done:
+        entry, trace = ticket.entry, ticket.entry.trace
+        if ticket.span and body:
+            facts = {**tracing.of_run(entry.run), "messaging.message.body.size": len(body)}
+            sending = self._sending[_key(ticket)] = tracing.sent(ticket.span.child, "results", kind, facts)
+            trace = sending.context
+        return Done(entry.id, kind, entry.run, body, trace)
+
+    def _let_go(self, ticket: Ticket, fault: str = "") -> None:
+        self._held.pop(_key(ticket), None)
+        if ticket.span:
+            self._sending.pop(_key(ticket), NOTHING).end()
+            ticket.span.end(fault)
 
     def keep(self) -> None:
         """Now and then says that we are still at work on all of it."""
@@ -109,6 +128,8 @@ class Hand:
         count = len(self._held)
         for line, ids in self._by_line():
             line.frames.hand_back(self._consumer, ids)
+        for ticket in self._held.values():
+            ticket.span.end("handed back")
         self._held.clear()
         return count
 

@@ -24,6 +24,7 @@ from stripwatch.errors import (
 from stripwatch.ports import Scorer, Work
 from stripwatch.rpc.codec.frames import decode_start
 from stripwatch.rpc.codec.results import Pins, decode_pins, encode_pins
+from stripwatch.runtime.logging import of_run
 from stripwatch_preprocess.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class Plans:
     def _tell(self, run: RunId, known: _Known, error: StripwatchError) -> None:
         """Says once why a run has to wait: an operator must not have to guess."""
         if not known.told and not isinstance(error, BadInput):
-            log.warning("%s: its frames wait: %s", run, error)
+            log.warning("its frames wait", extra={**of_run(run), "reason": str(error)})
             known.told = True
 
     def _remember(self, run: RunId, known: _Known) -> None:
@@ -136,7 +137,7 @@ class Plans:
         try:
             recipe = self._find(name)
         except NotFound as error:  # which says where it looked: on this machine, and that is none of the verdict's
-            log.warning("%s: %s", run, error)
+            log.warning("there is no recipe of that name", extra={**of_run(run), "recipe": name, "reason": str(error)})
             raise BadInput(f"recipe {name}: no worker has one of that name") from error
         specs: dict[Role, ModelSpec] = {}
         for role, model in recipe.models.items():
@@ -160,7 +161,8 @@ class Plans:
                 continue
             engine = pins.engines.get(role, "")
             if specs[role].engine != engine:
-                log.warning("%s: pinned to engine %s of %s, judged by %s", run, engine, pinned, specs[role].engine)
+                told = {**of_run(run), "model": pinned, "pinned": engine, "engine": specs[role].engine}
+                log.warning("judged by another engine than the pinned one", extra=told)
         return Plan(recipe, specs, dict(pins.models), frozenset(camera.name for camera in start.cameras), start.live)
 
     def _pinned(self, run: RunId, role: Role, pinned: str, patient: bool) -> ModelSpec:
@@ -168,7 +170,8 @@ class Plans:
             return self._describe(role, pinned, patient)
         except NotFound:
             spec = self._describe(role, ModelRef.parse(pinned).name, patient)
-            log.warning("%s: no replica has %s any more, the run goes on with %s", run, pinned, spec.ref)
+            told = {**of_run(run), "pinned": pinned, "model": str(spec.ref)}
+            log.warning("no replica has the pinned model any more, the run goes on with another", extra=told)
             return spec
 
     def _describe(self, role: Role, model: str, patient: bool) -> ModelSpec:
@@ -198,4 +201,5 @@ class Plans:
             raise PeerUnavailable(str(error)) from error
         if role in recipe.required or (patient and not isinstance(error, NotFound)):
             raise error
-        log.warning("%s: judged without the %s service: %s", run, role.value, error)
+        told = {**of_run(run), "peer": role.value, "reason": str(error)}
+        log.warning("judged without the %s service", role.value, extra=told)

@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from stripwatch.errors import BadInput, DeadlineExceeded, Overloaded, StripwatchError, Unavailable
 from stripwatch.ports import Kind, LineStream, Stream
 from stripwatch.rpc.codec.results import encode_result
+from stripwatch.runtime import tracing
 from stripwatch.runtime.deadline import Deadline, backoff
 from stripwatch.runtime.lifecycle import Lifecycle
+from stripwatch.runtime.logging import of_run
 from stripwatch.runtime.metrics.frames import meter_of
 from stripwatch.runtime.metrics.service import REDIS_RETRIES
 from stripwatch_preprocess.batch import Job, Refused, Scored, Settled
 from stripwatch_preprocess.clock import StreamClock
 from stripwatch_preprocess.course import course
 from stripwatch_preprocess.dispatch import Dispatch
-from stripwatch_preprocess.entry import check, failed_body, header_of
+from stripwatch_preprocess.entry import check, failed_body, header_of, told_of
 from stripwatch_preprocess.hand import Hand, Ticket
 from stripwatch_preprocess.intake import BUSY_S, Intake
 from stripwatch_preprocess.judge import judged, too_late
@@ -71,7 +73,7 @@ class Preprocess:
                 self.step(intake)
             except (Unavailable, Overloaded, DeadlineExceeded) as error:
                 if not away:
-                    log.warning("the stream is away, trying again: %s", error)
+                    log.warning("the stream is away, trying again", extra={"reason": str(error)})
                 away = True
                 self.retries.inc()
                 self._beat_at = 0.0  # the next Redis may be another, which never heard of us
@@ -134,9 +136,13 @@ class Preprocess:
 
     def open(self, ticket: Ticket) -> None:
         """Finds out what an entry is, and sends it on its way."""
-        entry = ticket.entry
-        if entry.deliveries > 1:
+        if ticket.entry.deliveries > 1:
             self._suspect = ticket
+        with ticket.span.here():
+            self._open(ticket)
+
+    def _open(self, ticket: Ticket) -> None:
+        entry = ticket.entry
         try:
             check(entry, self.settings.max_deliveries)
             if entry.kind is Kind.START:
@@ -156,7 +162,7 @@ class Preprocess:
         try:
             self.plans.of(ticket.line.work, ticket.entry.run)
         except BadInput as error:
-            log.debug("%s: ends without a plan: %s", ticket.entry.run, error)
+            log.debug("ends without a plan", extra={**of_run(ticket.entry.run), "reason": str(error)})
         self.hand.finish(ticket, Kind.END, ticket.entry.body)
 
     def set_aside(self, ticket: Ticket, error: StripwatchError) -> None:
@@ -185,9 +191,13 @@ class Preprocess:
             return
         if header.camera not in plan.cameras:
             raise BadInput(f"frame: expected one of camera {', '.join(sorted(plan.cameras))}, got {header.camera}")
-        frame = transform(header, ticket.entry.pixels, plan)
+        if ticket.span:
+            ticket.span.note(tracing.of_frame(header))
+        with ticket.span.child("cut"):
+            frame = transform(header, ticket.entry.pixels, plan)
         if frame.tiles:
-            self.dispatch.add(Job(ticket, frame, begun_at), alone=ticket.entry.deliveries > 1)
+            job = Job(ticket, frame, begun_at, ticket.span.child("models"))
+            self.dispatch.add(job, alone=ticket.entry.deliveries > 1)
         else:
             self.conclude(Scored(Job(ticket, frame, begun_at), {}))
 
@@ -203,6 +213,11 @@ class Preprocess:
     def conclude(self, settled: Settled) -> None:
         """Notes what became of a frame; one whose model is gone is opened again, with the model that is there now."""
         ticket = settled.job.ticket
+        with ticket.span.here():
+            self._conclude(ticket, settled)
+
+    def _conclude(self, ticket: Ticket, settled: Settled) -> None:
+        settled.job.span.end(settled.fault)
         if isinstance(settled, Scored):
             passed = course(settled.job, self.clocks[ticket.line.line])
             result = judged(settled.job.frame, settled.scores, self.settings.max_crops)
@@ -216,7 +231,7 @@ class Preprocess:
     def bury(self, ticket: Ticket, reason: str) -> None:
         """Notes that an entry is beyond help. A frame has its failed result, if it can be told which frame it is."""
         entry = ticket.entry
-        log.error("%s: to the dead stream: %s", entry.run, reason, extra={"entry": entry.id, "kind": str(entry.kind)})
+        log.error("to the dead stream", extra={**told_of(entry), "reason": reason})
         self.hand.bury(ticket, Kind.RESULT, failed_body(entry, reason), reason)
 
     def stop(self) -> None:
@@ -239,4 +254,4 @@ class Preprocess:
                 line.frames.leave(self.consumer)
             log.info("stopped", extra={"handed_back": count})
         except StripwatchError as error:
-            log.warning("stopped; others take over what was in hand: %s", error)
+            log.warning("stopped; others take over what was in hand", extra={"reason": str(error)})

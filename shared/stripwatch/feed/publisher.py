@@ -23,6 +23,9 @@ from stripwatch.runtime.tracing import NOTHING, Span
 
 log = logging.getLogger(__name__)
 
+LONGEST_NS = 3_600_000_000_000
+"""A live frame that was captured longer ago is of a camera without a clock."""
+
 
 class Publisher:
     """One source's way into a line.
@@ -150,7 +153,8 @@ class Publisher:
     def _span(self, frame: Frame, account: RunAccount) -> Span:
         """The first of a frame's trace; of a live frame it begins with the capture, which in a replay was long ago."""
         facts = {**tracing.of_frame(frame.header), "messaging.message.body.size": len(frame.pixels)}
-        captured = min(frame.header.captured_at_ns, time.time_ns()) if self._rules.live else None
+        age_ns = time.time_ns() - frame.header.captured_at_ns
+        captured = frame.header.captured_at_ns if self._rules.live and 0 <= age_ns < LONGEST_NS else None
         return tracing.sent(tracing.begin, "frames", Kind.FRAME, facts, links=[account.span.context], at_ns=captured)
 
     def _push(self) -> None:
