@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import signal
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +17,10 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from model_process import LONG_S, Service, wait
 from stripwatch.domain.model import DescriptorSpec, InputSpec, ModelKind, ModelRef, ModelSpec
 from stripwatch.domain.recipe import Role
 from stripwatch.errors import BadInput, NotFound, Overloaded, StripwatchError
-from stripwatch.local.ports import free_ports
 from stripwatch.rpc import health
 from stripwatch.rpc.channel import open_channel
 from stripwatch.rpc.client import SERVICES, RemoteScorer
@@ -35,54 +31,6 @@ from tile_message import tiles_to
 from tiny_models import BACKBONE, descriptors_of, expected_scores, grey_tiles, write_model
 
 CLASSES = ("healthy", "patches", "scratches")
-LONG_S = 30.0
-
-
-class Service:
-    """One model service as a process, with its log kept."""
-
-    def __init__(self, role: Role, models: Path, **settings: object) -> None:
-        port = free_ports(1)[0]
-        self.address = f"127.0.0.1:{port}"
-        self.role = role
-        self.log: list[str] = []
-        given = {"MODELS": models, "HEALTH_PORT": port, "LOG_FORMAT": "human", "ENGINE_WORKERS": 1, **settings}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", f"stripwatch_{role.value}"],
-            env={**os.environ, **{f"STRIPWATCH_{key}": str(value) for key, value in given.items()}},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        self.client = RemoteScorer(role, self.address)
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        with self.process.stderr as lines:
-            self.log.extend(lines)
-
-    def wait_ready(self) -> None:
-        _wait(lambda: self.client.ready(1) is None, self)
-
-    def exit_code(self) -> int:
-        code = self.process.wait(LONG_S)
-        self._reader.join(LONG_S)
-        return code
-
-    def close(self) -> None:
-        self.client.close()
-        if self.process.poll() is None:
-            self.process.kill()
-        self.exit_code()
-
-
-def _wait(until: Callable[[], bool], service: Service) -> None:
-    end = time.monotonic() + LONG_S
-    while not until():
-        assert service.process.poll() is None, "".join(service.log)
-        assert time.monotonic() < end, "".join(service.log)
-        time.sleep(0.02)
 
 
 Start = Callable[..., Service]
@@ -342,7 +290,7 @@ def test_a_wrong_setting_ends_the_service_with_its_name(start: Start, tmp_path: 
 def test_a_parity_failure_is_never_served_and_says_so(start: Start, tmp_path: Path) -> None:
     write_model(tmp_path, reference_bias=40)
     service = start(Role.CLASSIFIER, tmp_path)
-    _wait(lambda: any("not ready" in line and "parity self-test" in line for line in service.log), service)
+    wait(lambda: any("not ready" in line and "parity self-test" in line for line in service.log), service)
     assert health.status(service.address, LONG_S) == health.NOT_SERVING
     with pytest.raises(StripwatchError):
         service.client.describe("steel", LONG_S)
@@ -355,7 +303,7 @@ def test_a_version_that_appears_is_picked_up(start: Start, tmp_path: Path) -> No
     service.wait_ready()
     (models / "steel").mkdir(exist_ok=True)
     write_model(tmp_path / "made", "steel", "2").rename(models / "steel" / "2")
-    _wait(lambda: service.client.describe("steel", LONG_S).ref.version == "2", service)
+    wait(lambda: service.client.describe("steel", LONG_S).ref.version == "2", service)
     assert service.client.describe("steel/1", LONG_S).ref.version == "1"
 
 

@@ -6,18 +6,20 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from inference_server import remote_build, served
 from stripwatch.domain.model import ModelRef
 from stripwatch.errors import ModelInvalid, ModelNotReady, SettingsInvalid
 from stripwatch.models import onnx
-from stripwatch.models.engines import EngineName, builder
+from stripwatch.models.engines import AnyEngine, EngineName, builder
 from stripwatch.models.graph import Signature
-from stripwatch.models.load import LoadedModel, load
+from stripwatch.models.load import Build, LoadedModel, load
 from stripwatch.models.manifest import read_manifest
 from stripwatch.models.settings import ModelServiceSettings
 from stripwatch.models.store import ModelFolder
@@ -29,32 +31,56 @@ CLASSES = ("healthy", "patches", "scratches")
 SHIPPED = Path(__file__).parents[2] / "models"
 
 
-@pytest.fixture(params=["onnxruntime", "openvino"])
-def name(request: pytest.FixtureRequest) -> EngineName:
+LOCAL = ("onnxruntime", "openvino")
+NAMED = {"onnxruntime": "onnxruntime/1", "openvino": "openvino/2", "remote": "remote/testserver/1.0 onnxruntime_onnx"}
+_builds: dict[AnyEngine, Build] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _server() -> Iterator[None]:
+    """Runs graphs for the remote engine."""
+    with served() as (server, port):
+        _builds["remote"] = remote_build(server, port)
+        yield
+
+
+@pytest.fixture(params=[*LOCAL, "remote"])
+def name(request: pytest.FixtureRequest) -> AnyEngine:
+    chosen: AnyEngine = request.param
+    return chosen
+
+
+@pytest.fixture(params=LOCAL)
+def local(request: pytest.FixtureRequest) -> EngineName:
+    """One that runs in our own process."""
     chosen: EngineName = request.param
     return chosen
 
 
-def _load(path: Path, name: EngineName, engines: int = 1) -> LoadedModel:
+def _build(name: AnyEngine) -> Build:
+    return _builds[name] if name == "remote" else builder(name)
+
+
+def _load(path: Path, name: AnyEngine, engines: int = 1) -> LoadedModel:
     folder = ModelFolder(ModelRef(path.parent.name, path.name), path)
-    return load(folder, builder(name), engines)
+    return load(folder, _build(name), engines)
 
 
-def _telling(folder: Path, name: EngineName) -> Engine:
+def _telling(folder: Path, name: AnyEngine) -> Engine:
     return _load(write_model(folder, classes=CLASSES, width=3, map_side=4), name).engine
 
 
-def test_scores_are_those_that_the_graph_means(tmp_path: Path, name: EngineName) -> None:
+def test_scores_are_those_that_the_graph_means(tmp_path: Path, name: AnyEngine) -> None:
     tiles = grey_tiles(range(0, 256, 5))
     classifier = _load(write_model(tmp_path, classes=CLASSES), name)
     np.testing.assert_allclose(classifier.engine(tiles), expected_scores(tiles, CLASSES), atol=1e-5)
-    assert classifier.spec.engine.startswith(f"{name}/2" if name == "openvino" else f"{name}/1")
+    assert classifier.spec.engine.startswith(NAMED[name])
     scorer = _load(write_model(tmp_path, "texture", kind="anomaly", width=3), name, engines=2)
     for head in scorer.heads:
         np.testing.assert_allclose(head(descriptors_of(tiles, 3)), scorer.engine(tiles), atol=1e-5)
 
 
-def test_extras_come_in_the_order_asked_for_and_only_those(tmp_path: Path, name: EngineName) -> None:
+def test_extras_come_in_the_order_asked_for_and_only_those(tmp_path: Path, name: AnyEngine) -> None:
     engine, tiles = _telling(tmp_path, name), grey_tiles([0, 128])
     shapes = {"descriptor": (2, 3), "map": (2, 4, 4)}
     for extras in ((), ("map",), ("descriptor",), ("map", "descriptor"), ("descriptor", "map")):
@@ -63,7 +89,7 @@ def test_extras_come_in_the_order_asked_for_and_only_those(tmp_path: Path, name:
         assert {output.dtype for output in outputs} == {np.dtype(np.float32)}
 
 
-def test_batches_of_any_size_follow_each_other_and_none_overwrites_another(tmp_path: Path, name: EngineName) -> None:
+def test_batches_of_any_size_follow_each_other_and_none_overwrites_another(tmp_path: Path, name: AnyEngine) -> None:
     engine = _telling(tmp_path, name)
     batches = [grey_tiles(range(at, at + count)) for at, count in ((0, 1), (10, 17), (40, 3), (90, 17), (200, 1))]
     answers = [engine.run(tiles, ("descriptor",)) for tiles in batches]
@@ -72,7 +98,7 @@ def test_batches_of_any_size_follow_each_other_and_none_overwrites_another(tmp_p
         np.testing.assert_allclose(descriptors, descriptors_of(tiles, 3), rtol=1e-5)
 
 
-def test_rows_are_taken_as_they_lie_in_a_message_or_a_larger_array(tmp_path: Path, name: EngineName) -> None:
+def test_rows_are_taken_as_they_lie_in_a_message_or_a_larger_array(tmp_path: Path, name: AnyEngine) -> None:
     engine, tiles = _telling(tmp_path, name), grey_tiles(range(0, 240, 10))
     read_only = np.frombuffer(tiles.tobytes(), np.uint8).reshape(tiles.shape)
     every_other = tiles[::2]
@@ -80,7 +106,7 @@ def test_rows_are_taken_as_they_lie_in_a_message_or_a_larger_array(tmp_path: Pat
         np.testing.assert_allclose(engine(rows), expected_scores(rows, CLASSES), atol=1e-5)
 
 
-def test_two_engines_of_a_model_run_at_once(tmp_path: Path, name: EngineName) -> None:
+def test_two_engines_of_a_model_run_at_once(tmp_path: Path, name: AnyEngine) -> None:
     engines = _load(write_model(tmp_path, classes=CLASSES, work=2), name, engines=2).engines
     wrong: list[int] = []
 
@@ -99,10 +125,10 @@ def test_two_engines_of_a_model_run_at_once(tmp_path: Path, name: EngineName) ->
     assert not wrong
 
 
-def test_a_graph_that_is_none_is_refused_in_one_line(name: EngineName) -> None:
+def test_a_graph_that_is_none_is_refused_in_one_line(local: EngineName) -> None:
     signature = Signature("steel/1", "tiles", "uint8", (1, 16, 16), {"probabilities": (2,)})
     with pytest.raises(ModelInvalid, match=r"model steel/1: .* does not take its graph: \S") as refused:
-        builder(name)(b"not a graph", signature, 1)
+        builder(local)(b"not a graph", signature, 1)
     assert "\n" not in str(refused.value)
 
 
@@ -117,13 +143,14 @@ def test_a_graph_that_is_none_is_refused_in_one_line(name: EngineName) -> None:
     ],
 )
 def test_a_graph_that_is_not_what_it_should_be_is_refused_in_the_same_words(
-    tmp_path: Path, name: EngineName, changes: dict[str, object], words: str
+    tmp_path: Path, name: AnyEngine, changes: dict[str, object], words: str
 ) -> None:
     given: dict[str, object] = {"input": "tiles", "dtype": "uint8", "shape": (1, 16, 16)}
     given |= {"outputs": {"probabilities": (2,)}, **changes}
     graph = (write_model(tmp_path) / "model.onnx").read_bytes()
-    with pytest.raises(ModelInvalid, match=words):
-        builder(name)(graph, Signature("steel/1", **given), 1)  # type: ignore[arg-type]
+    # A server may have the right one later: that is no fault of the folder's.
+    with pytest.raises(ModelNotReady if name == "remote" else ModelInvalid, match=words):
+        _build(name)(graph, Signature("steel/1", **given), 1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("rows", [np.zeros((2, 1, 17, 17), np.uint8), np.zeros((2, 1, 16, 16), np.float32)])
@@ -135,12 +162,12 @@ def test_rows_that_do_not_fit_are_never_run(tmp_path: Path, name: EngineName, ro
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*/*/manifest.json")), ids=lambda path: path.parent.parent.name)
-def test_a_shipped_model_gives_its_reference_and_the_same_alone(path: Path, name: EngineName) -> None:
+def test_a_shipped_model_gives_its_reference_and_the_same_alone(path: Path, name: AnyEngine) -> None:
     """To a ten-thousandth where the reference was made, elsewhere as closely as int8 lets two engines agree."""
     model = _load(path.parent, name)
     with np.load(path.parent / "reference.npz") as reference:
         tiles, outputs = reference["tiles"], reference["outputs"]
-    within = 1e-4 if name == "onnxruntime" else model.manifest.tolerance
+    within = model.manifest.tolerance if name == "openvino" else 1e-4
     apart = np.abs(model.engine(tiles) - outputs) / np.maximum(outputs, 1)
     assert apart.max() <= within
     alone = np.concatenate([model.engine(tiles[at : at + 1]) for at in range(len(tiles))])
@@ -188,11 +215,11 @@ def test_engines_of_one_compiled_graph_are_each_their_own_request(tmp_path: Path
     assert len(set(_load(write_model(tmp_path), "openvino", engines=3).engines)) == 3
 
 
-def test_no_engine_reports_to_its_maker_or_leaves_files_in_the_home_folder(tmp_path: Path, name: EngineName) -> None:
-    code = f"import sys; from stripwatch.models.engines import builder; builder({name!r}); print(*sys.modules)"
+def test_no_engine_reports_to_its_maker_or_leaves_files_in_the_home_folder(tmp_path: Path, local: EngineName) -> None:
+    code = f"import sys; from stripwatch.models.engines import builder; builder({local!r}); print(*sys.modules)"
     env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
     ended = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    assert name in ended.stdout.split()
+    assert local in ended.stdout.split()
     assert "openvino_telemetry.main" not in ended.stdout.split()
     assert list(tmp_path.iterdir()) == []
 
