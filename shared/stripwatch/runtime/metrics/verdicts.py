@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from prometheus_client import Counter, Histogram
 
 from stripwatch.domain.recipe import Disposition
-from stripwatch.domain.verdict import LossReason
+from stripwatch.domain.verdict import StripVerdict
+from stripwatch.ports import Recorded
 from stripwatch.runtime.metrics.buckets import WAITED_SECONDS
 from stripwatch.runtime.metrics.service import DEAD_LETTERS
-
-OUTCOMES = ("judged", "failed", "late", "stray", "unknown", "again")
-_REASONS = {LossReason.FAILED: "failed", LossReason.SHED: "shed", LossReason.NEVER_SEEN: "unseen"}
 
 RESULTS = Counter("stripwatch_results", "Frame results by what became of them", ["line", "outcome"])
 VERDICTS = Counter("stripwatch_verdicts", "Verdicts", ["line", "disposition"])
@@ -30,28 +26,36 @@ class VerdictMeter:
     """What becomes of one line's results and runs."""
 
     def __init__(self, line: str) -> None:
-        self._results = {outcome: RESULTS.labels(line, outcome) for outcome in OUTCOMES}
+        self._judged, self._failed = (RESULTS.labels(line, outcome) for outcome in ("judged", "failed"))
+        self._others = {
+            recorded: RESULTS.labels(line, "again" if recorded is Recorded.REPEAT else recorded.value)
+            for recorded in Recorded
+            if recorded is not Recorded.NEW
+        }
         self._verdicts = {disposition: VERDICTS.labels(line, disposition.value) for disposition in Disposition}
-        self._missing = {reason: MISSING_FRAMES.labels(line, word) for reason, word in _REASONS.items()}
+        self._lost, self._shed, self._unseen = (
+            MISSING_FRAMES.labels(line, reason) for reason in ("failed", "shed", "unseen")
+        )
         self._seconds = VERDICT_SECONDS.labels(line)
         self._alarms = ALARMS.labels(line)
         self._deadlines = RUN_DEADLINES.labels(line)
         DEAD_LETTERS.labels(line)  # there from the start: what is counted first would not show as a change
 
-    def result(self, outcome: str) -> None:
-        """One of OUTCOMES."""
-        self._results[outcome].inc()
+    def result(self, recorded: Recorded, *, failed: bool) -> None:
+        """A frame's result, `failed` or judged, found its place."""
+        counter = self._others.get(recorded) or (self._failed if failed else self._judged)
+        counter.inc()
 
     def alarm(self) -> None:
         self._alarms.inc()
 
-    def verdict(
-        self, disposition: Disposition, missing: Mapping[LossReason, int], seconds: float, *, complete: bool
-    ) -> None:
+    def verdict(self, verdict: StripVerdict, seconds: float, *, complete: bool) -> None:
         """A run was closed, so long after its last event; one that is not `complete` by its deadline."""
-        self._verdicts[disposition].inc()
-        for reason, frames in missing.items():
-            self._missing[reason].inc(frames)
+        self._verdicts[verdict.disposition].inc()
+        for camera in verdict.cameras:
+            self._lost.inc(camera.failed)
+            self._shed.inc(camera.shed)
+            self._unseen.inc(camera.never_seen)
         self._seconds.observe(seconds)
         if not complete:
             self._deadlines.inc()
