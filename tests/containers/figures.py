@@ -16,15 +16,15 @@ from conditions import conditions, write
 from containers.stack import PATIENCE_S, Stack
 from stripwatch.rpc import health
 
-COMMAND = "make e2e-containers"
 MIB = {"B": 2**-20, "KiB": 2**-10, "MiB": 1.0, "GiB": 1024.0}
 SAMPLE_EVERY_S = 1.0
 
 
 class Figures:
-    """Sections by name, each a mapping of figures."""
+    """Sections by name, each a mapping of figures; they go to the results file of the suite."""
 
-    def __init__(self) -> None:
+    def __init__(self, suite: str = "containers") -> None:
+        self._suite = suite
         self._found: dict[str, dict[str, Any]] = {}
 
     def note(self, section: str, **figures: Any) -> None:
@@ -33,7 +33,7 @@ class Figures:
     def write(self, place: Path | None = None) -> str:
         """The figures as text, once they are in their file."""
         redis = str(self._found.get("versions", {}).get("redis", "unknown"))
-        path = write("containers", {**conditions(COMMAND, redis), **self._found}, place)
+        path = write(self._suite, {**conditions(f"make e2e-{self._suite}", redis), **self._found}, place)
         return f"{json.dumps(self._found, indent=2)}\nwritten to {path}"
 
 

@@ -1,0 +1,35 @@
+"""The node, with the images on it and the dev overlay to be applied: for all tests of the story."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from cluster import source
+from cluster.node import node
+from cluster.older import for_1_20
+from cluster.plant import Plant
+from containers import build, third_party
+from containers.__main__ import DEFAULT
+from containers.figures import Figures
+from containers.podman import Podman
+from containers.rendered import render
+
+
+@pytest.fixture(scope="session")
+def figures() -> Iterator[Figures]:
+    found = Figures("cluster")
+    yield found
+    sys.stdout.write(f"\n{found.write()}\n")
+
+
+@pytest.fixture(scope="session")
+def plant() -> Iterator[Plant]:
+    programs = source.build(DEFAULT / "kubernetes")
+    podman = Podman(DEFAULT / "podman")
+    images = [*build.build(podman, DEFAULT).values(), *third_party.make(podman, DEFAULT)]
+    with node(DEFAULT / "node", programs, podman) as running:
+        running.load(podman, *images)
+        yield Plant(running, tuple(for_1_20(list(render().objects))))
