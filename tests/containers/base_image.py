@@ -46,15 +46,15 @@ def interpreter(folder: Path) -> Path:
     """The running CPython without its packages and tests, as a folder for /usr/local."""
     prefix = Path(sys.base_prefix)
     if prefix == Path("/usr") or sys.version_info[:2] != (3, 11):
-        raise SystemExit(
-            f"expected a CPython 3.11 with a prefix of its own to copy (pyenv, /usr/local), got {sys.version.split()[0]} "
-            f"of {prefix}"
-        )
+        found = f"{sys.version.split()[0]} of {prefix}"
+        raise SystemExit(f"expected a CPython 3.11 with a prefix of its own to copy (pyenv, /usr/local), got {found}")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(prefix / "lib", folder / "lib", symlinks=True, ignore=NO_LIBRARY)
     (folder / "lib/python3.11/site-packages").mkdir()
     (folder / "bin").mkdir()
     shutil.copy2(prefix / "bin/python3.11", folder / "bin/python3.11")
+    for shared in (folder / "lib").glob("libpython3.11.so.*"):  # without symbols, as the real one's
+        subprocess.run(["strip", "--strip-unneeded", shared], check=True)
     for name in ("python3", "python"):
         (folder / "bin" / name).symlink_to("python3.11")
     return folder

@@ -13,41 +13,40 @@ from containers import base_image, packages, wheels
 from containers.podman import Podman
 from containers.wheels import IMAGES, ROOT
 
+DEBS = ("tini", "redis-tools", "prometheus")
 
-def build(podman: Podman, scratch: Path, models: str = "default") -> dict[str, str]:
-    """Image names by target; the machine's pip and apt have fetched what they need."""
+
+def build(podman: Podman, scratch: Path, models: str = "default", targets: tuple[str, ...] = IMAGES) -> list[str]:
+    """Names of the images; the machine's pip and apt have fetched what they need."""
     base_image.ensure(podman, scratch)
-    mounts = offline(scratch)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    arguments = {"MODELS": models, "VERSION": project["version"], "REVISION": revision()}
-    given = [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
-    for service in IMAGES:
-        # The Docker format, because only it has health checks.
-        options = ["--format=docker", "--pull=never", "--layers", "--network=none", *mounts, *given]
-        place = ["--target", service, "--tag", image(service), "--file", str(ROOT / "deploy/Dockerfile"), str(ROOT)]
-        podman.run("build", *options, *place)
-    return {service: image(service) for service in IMAGES}
+    options = [*offline(scratch), f"--build-arg=MODELS={models}", f"--build-arg=VERSION={version()}"]
+    options += [f"--build-arg=REVISION={revision()}", f"--file={ROOT / 'deploy/Dockerfile'}"]
+    for target in targets:
+        tags = [f"--tag={image(target, tag)}" for tag in ("latest", version())]
+        podman.run("build", *options, *tags, "--target", target, str(ROOT))
+    return [image(target) for target in targets]
 
 
-def image(service: str) -> str:
-    """The name that docker-compose.yml and k8s/ use, with the registry that both engines read into it."""
-    return f"docker.io/library/stripwatch-{service}:latest"
+def image(target: str, tag: str = "latest") -> str:
+    """What docker-compose.yml and k8s/ call it, with the registry that engines read into a short name."""
+    return f"docker.io/library/stripwatch-{target}:{tag}"
 
 
 def offline(scratch: Path) -> list[str]:
-    """Mounts that let `pip install` and `apt-get install` work in a build without a network."""
-    found = wheels.fetch(scratch / "wheels")
-    debs = packages.archive(scratch / "debs", "tini", "redis-tools", "prometheus")
-    files = {
-        "/etc/pip.conf": wheels.PIP_CONF,
-        "/etc/apt/sources.list": "deb [trusted=yes] file:/debs ./\n",
-    }
-    mounts = [f"--volume={found}:/wheels:ro", f"--volume={debs}:/debs:ro"]
+    """Options for builds whose `pip install` and `apt-get install` need no network."""
+    files = {"/etc/pip.conf": wheels.PIP_CONF, "/etc/apt/sources.list": "deb [trusted=yes] file:/media ./\n"}
     for place, text in files.items():
-        file = scratch / Path(place).name
-        file.write_text(text)
-        mounts.append(f"--volume={file}:{place}:ro")
-    return mounts
+        (scratch / Path(place).name).write_text(text)
+    # Over folders that every base has: a place made for a mount stays in the image.
+    mounts = {"/mnt": wheels.fetch(scratch / "wheels"), "/media": packages.archive(scratch / "debs", *DEBS)}
+    mounts |= {place: scratch / Path(place).name for place in files}
+    volumes = [f"--volume={source}:{place}:ro" for place, source in mounts.items()]
+    # The Docker format, because only it has health checks.
+    return ["--format=docker", "--pull=never", "--layers", "--network=none", *volumes]
+
+
+def version() -> str:
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
 
 
 def revision() -> str:

@@ -47,7 +47,8 @@ class Engine:
     def docker(self, *arguments: str, check: bool = True, timeout_s: float = 600) -> str:
         """What docker says on its standard output; a failure says why."""
         command = [CLIENT, *arguments]
-        done = subprocess.run(command, env=self.environment(), capture_output=True, text=True, timeout=timeout_s)
+        env = self.environment()
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout_s, check=False)
         if check and done.returncode != 0:
             raise RuntimeError(f"docker {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-4000:]}")
         return done.stdout.strip()

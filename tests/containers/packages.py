@@ -21,6 +21,8 @@ PROGRAMS = {
     "dockerd": "docker.io",
     "docker-compose": "docker-compose",
     "openssl": "openssl",
+    "kubectl": "kubernetes-client",
+    "strip": "binutils",
 }
 """What must be on PATH, and the package that has it."""
 

@@ -39,11 +39,10 @@ class Podman:
     folder: Path
     namespace: str | None = None
 
-    def run(self, *arguments: str, check: bool = True, stdin: bytes | None = None, timeout_s: float = 1800) -> str:
+    def run(self, *arguments: str, check: bool = True, timeout_s: float = 1800) -> str:
         """What it says on its standard output; a failure says its last lines."""
-        done = subprocess.run(
-            self.command(*arguments), env=self.environment(), input=stdin, capture_output=True, timeout=timeout_s
-        )
+        command = self.command(*arguments)
+        done = subprocess.run(command, env=self.environment(), capture_output=True, timeout=timeout_s, check=False)
         if check and done.returncode != 0:
             said = (done.stdout[-4000:] + done.stderr[-4000:]).decode(errors="replace")
             raise RuntimeError(f"podman {arguments[0]} ended with {done.returncode}:\n{said}")
@@ -65,9 +64,12 @@ class Podman:
             "TMPDIR": str(self.folder),
         }
 
+    def succeeds(self, *arguments: str) -> bool:
+        command = self.command(*arguments)
+        return subprocess.run(command, env=self.environment(), capture_output=True, check=False).returncode == 0
+
     def has(self, image: str) -> bool:
-        done = subprocess.run(self.command("image", "exists", image), env=self.environment(), check=False)
-        return done.returncode == 0
+        return self.succeeds("image", "exists", image)
 
     def clean(self) -> None:
         """Every container, pod and network ended; images and mounts gone, the folder too."""

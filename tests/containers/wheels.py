@@ -10,8 +10,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SERVICES = ("ingest", "preprocess", "classifier", "anomaly", "aggregator")
+EXTRAS = (*SERVICES, "cli", "tracing")
 IMAGES = (*SERVICES, "cli")
-PIP_CONF = "[global]\nno-index = true\nfind-links = /wheels\ndisable-pip-version-check = true\n"
+PIP_CONF = "[global]\nno-index = true\nfind-links = /mnt\ndisable-pip-version-check = true\n"
 
 
 def requirements() -> list[str]:
@@ -20,7 +21,7 @@ def requirements() -> list[str]:
     extras = project["project"]["optional-dependencies"]
     wanted = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
     for name in (*IMAGES, "tracing"):
-        wanted += extras.get(name, [])
+        wanted += extras[name]
     return sorted({one for one in wanted if not one.startswith("stripwatch")})
 
 

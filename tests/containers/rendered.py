@@ -1,0 +1,58 @@
+"""What `kubectl kustomize` makes of an overlay, in pieces that `podman kube play` takes one at a time."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from containers.wheels import ROOT
+
+DEV = ROOT / "k8s/overlays/dev"
+ORDER = ("redis", "classifier", "anomaly", "aggregator", "preprocess", "ingest")
+"""Who is asked by another comes before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The objects of one overlay."""
+
+    objects: tuple[dict[str, Any], ...]
+
+    def workloads(self) -> list[str]:
+        """Deployments, and the StatefulSet of Redis."""
+        names = {one["metadata"]["name"] for one in self.objects if one["kind"] in ("Deployment", "StatefulSet")}
+        return sorted(names, key=ORDER.index)
+
+    def playable(self, name: str, hosts: Mapping[str, str]) -> str:
+        """One workload with the ConfigMaps and Secrets of all, and the addresses of those that play already.
+
+        Not as it is: Services are ignored by podman, so their names become host aliases; a StatefulSet becomes a
+        Deployment, its claims plain ones.
+        """
+        given = [one for one in self.objects if one["kind"] in ("ConfigMap", "Secret")]
+        found = next(one for one in self.objects if one["kind"] in KINDS and one["metadata"]["name"] == name)
+        workload = copy.deepcopy(found)
+        pod = workload["spec"]["template"]["spec"]
+        pod["hostAliases"] = [{"ip": address, "hostnames": [host]} for host, address in hosts.items()]
+        claims = workload["spec"].pop("volumeClaimTemplates", [])
+        for claim in claims:
+            given.append(claim | {"apiVersion": "v1", "kind": "PersistentVolumeClaim"})
+            volume = claim["metadata"]["name"]
+            pod.setdefault("volumes", []).append({"name": volume, "persistentVolumeClaim": {"claimName": volume}})
+        workload["kind"] = "Deployment"
+        workload["spec"]["replicas"] = 1
+        return yaml.safe_dump_all([*given, workload])
+
+
+KINDS = ("Deployment", "StatefulSet")
+
+
+def render(overlay: Path = DEV) -> Rendered:
+    done = subprocess.run(["kubectl", "kustomize", overlay], capture_output=True, text=True, check=True)
+    return Rendered(tuple(one for one in yaml.safe_load_all(done.stdout) if one))
