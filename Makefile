@@ -51,8 +51,8 @@ protos: $(VENV)/.dev ## Generated code from protos/
 protos-check: protos ## Fails if the committed generated code is not what protos/ gives
 	git diff --exit-code -- shared/stripwatch/rpc/v1 shared/stripwatch/rpc/oip
 
-manifests: $(VENV)/.dev ## Validates the compose file and the Kubernetes base
-	$(BIN)/pytest tests/unit/test_manifests.py
+manifests: $(VENV)/.dev ## Validates the compose file, and every overlay and component of k8s/
+	$(BIN)/pytest tests/unit/test_compose.py tests/unit/test_manifests.py tests/unit/test_k8s_*.py
 
 train: $(VENV)/.dev ## Trains the shipped models again; WEIGHTS=file.npz instead of the hub
 	$(BIN)/python -m stripwatch_train defaults $(if $(WEIGHTS),--weights '$(WEIGHTS)')
@@ -132,6 +132,7 @@ bench-serving: $(VENV)/.dev ## Our service beside five model servers, each in it
 
 docs: $(VENV)/.dev ## Writes the pages that are made from code
 	$(BIN)/python docs/generate_settings.py
+	$(BIN)/python docs/generate_rules.py
 	$(BIN)/python docs/generate_figures.py
 	$(BIN)/python docs/generate_performance.py
 

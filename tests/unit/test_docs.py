@@ -30,7 +30,7 @@ def generator(name: str) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["generate_settings", "generate_figures", "generate_performance"])
+@pytest.mark.parametrize("name", ["generate_settings", "generate_rules", "generate_figures", "generate_performance"])
 def test_pages_made_from_settings_and_results_are_what_those_say(name: str) -> None:
     module = generator(name)
     assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run make docs"

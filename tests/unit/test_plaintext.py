@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from manifests import environment, pods, rendered
 from stripwatch.errors import SettingsInvalid
 from stripwatch.runtime.plaintext import exposed_redis, exposed_target
 from stripwatch.runtime.settings import ServiceSettings, StreamSettings, load
@@ -130,25 +131,13 @@ def composed() -> dict[str, dict[str, str]]:
     """What each service's container is given, by the compose file over its image."""
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     services: dict[str, Any] = yaml.safe_load(text)["services"]
-    return {name: one["environment"] for name, one in services.items() if name != "redis"}
+    return {name: one.get("environment", {}) for name, one in services.items()}
 
 
 def deployed() -> dict[str, dict[str, str]]:
-    """What each service's container is given, by the Kubernetes base over its image."""
-    folder = ROOT / "k8s" / "base"
-    objects = [one for path in folder.glob("*.yaml") for one in yaml.safe_load_all(path.read_text(encoding="utf-8"))]
-    named = {one["metadata"]["name"]: one for one in objects if one["kind"] in ("ConfigMap", "Secret")}
-    found = {}
-    for one in objects:
-        if one["kind"] == "Deployment":
-            (container,) = one["spec"]["template"]["spec"]["containers"]
-            env: dict[str, str] = {}
-            for source in container.get("envFrom", []):
-                kept = named[next(iter(source.values()))["name"]]
-                env |= kept.get("data") or kept["stringData"]
-            env |= {entry["name"]: entry["value"] for entry in container.get("env", []) if "value" in entry}
-            found[one["metadata"]["name"]] = env
-    return found
+    """What each service's container is given on a cluster, over its image."""
+    objects = rendered("dev")
+    return {name: environment(objects, pod) for name, pod in pods(objects).items()}
 
 
 @pytest.mark.parametrize("manifest", [composed, deployed])
@@ -159,10 +148,10 @@ def test_a_manifest_says_by_name_that_a_service_speaks_plain_text(
     module = importlib.import_module(f"stripwatch_{service}.settings")
     cls = getattr(module, f"{service.capitalize()}Settings")
     given = {"STRIPWATCH_HEALTH_HOST": "0.0.0.0", **manifest()[service]}  # noqa: S104 - the image's
-    if "STRIPWATCH_REDIS_URL_FILE" in given:
-        url = tmp_path / "url"
-        url.write_text("redis://plant:password@redis:6379/0\n")
-        given["STRIPWATCH_REDIS_URL_FILE"] = str(url)
+    for name, text in {"REDIS_URL": "redis://plant:password@redis:6379/0\n", "SOURCE": "simulator"}.items():
+        if f"STRIPWATCH_{name}_FILE" in given:
+            (tmp_path / name).write_text(text)
+            given[f"STRIPWATCH_{name}_FILE"] = str(tmp_path / name)
     for name, value in given.items():
         if "$" not in value:
             monkeypatch.setenv(name, value)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 import yaml
 from redis_servers import answers, binaries, free_port, wait_for
 
+from manifests import of_kind, pods, rendered
 from stripwatch.stream import connect
 
 ROOT = Path(__file__).parent.parent.parent
@@ -73,29 +73,14 @@ def test_each_service_of_the_compose_file_sees_its_own_password_alone() -> None:
     assert services["redis"]["volumes"] == ["redis:/data", "users:/users:ro"]
 
 
-def rendered(folder: Path) -> list[dict[str, Any]]:
-    """The overlay with users, made in a copy."""
-    if not shutil.which("kubectl"):
-        pytest.skip("needs kubectl (make system)")
-    shutil.copytree(ROOT / "k8s", folder / "k8s", ignore=shutil.ignore_patterns("made"))
-    made = folder / "k8s" / "users" / "made"
-    subprocess.run(["sh", ROOT / "deploy" / "redis" / "make-users", made, "redis:6379", *SERVICES], check=True)
-    command = ["kubectl", "kustomize", str(folder / "k8s" / "users")]
-    return list(yaml.safe_load_all(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
-
-
-def test_the_kubernetes_overlay_gives_each_service_its_own_user(tmp_path: Path) -> None:
-    objects = {(item["kind"], item["metadata"]["name"].rsplit("-", 1)[0]): item for item in rendered(tmp_path)}
-    secrets = {item["metadata"]["name"]: item for item in objects.values() if item["kind"] == "Secret"}
-    assert {name.rsplit("-", 1)[0] for name in secrets} == {"redis-users", *(f"redis-{name}" for name in SERVICES)}
-    deployments = {item["metadata"]["name"]: item for item in objects.values() if item["kind"] == "Deployment"}
+def test_the_kubernetes_overlay_gives_each_service_its_own_user() -> None:
+    objects = rendered("edge")
+    secrets = {item["metadata"]["name"]: item["data"] for item in of_kind(objects, "Secret")}
     for name in SERVICES:
-        [container] = deployments[name]["spec"]["template"]["spec"]["containers"]
-        given = [source["secretRef"]["name"] for source in container["envFrom"] if "secretRef" in source]
-        assert [one.rsplit("-", 1)[0] for one in given] == [f"redis-{name}"]
-        assert given[0] in secrets
-        assert list(secrets[given[0]]["data"]) == ["STRIPWATCH_REDIS_URL"]
-    [server] = [item for item in objects.values() if item["kind"] == "StatefulSet"]
-    pod = server["spec"]["template"]["spec"]
+        pod = pods(objects)[name]["spec"]
+        (given,) = (volume["secret"]["secretName"] for volume in pod["volumes"] if volume["name"] == "redis")
+        url = base64.b64decode(secrets[given]["STRIPWATCH_REDIS_URL"]).decode()
+        assert url.startswith(f"redis://{name}:")
+    pod = pods(objects)["redis"]["spec"]
     assert pod["containers"][0]["args"][-2:] == ["--aclfile", "/users/users.acl"]
-    assert pod["volumes"][0]["secret"]["secretName"] in secrets
+    assert list(secrets[pod["volumes"][0]["secret"]["secretName"]]) == ["users.acl"]

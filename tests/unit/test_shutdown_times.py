@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
+from manifests import OVERLAYS, environment, pods, rendered
 from stripwatch.models.settings import ModelServiceSettings
 from stripwatch.runtime.settings import AnsweringSettings, ServiceSettings
 from stripwatch_aggregator.settings import AggregatorSettings
@@ -36,35 +34,16 @@ def takes(service: str, env: dict[str, str]) -> float:
     return sum(float(value) for value in given.values()) + HANGING_S
 
 
-def overlays() -> list[Path]:
-    found = sorted(path.parent for path in (ROOT / "k8s").rglob("kustomization.yaml"))
-    return [path for path in found if path.name == "base" or path.parent.name == "overlays"]
-
-
-@pytest.mark.parametrize("overlay", overlays(), ids=lambda path: path.name)
-def test_kubernetes_waits_for_every_service_for_as_long_as_it_drains(overlay: Path) -> None:
-    if not shutil.which("kubectl"):
-        pytest.skip("needs kubectl (make system)")
-    command = ["kubectl", "kustomize", str(overlay)]
-    rendered = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    objects: list[dict[str, Any]] = list(yaml.safe_load_all(rendered))
-    maps = {item["metadata"]["name"]: item.get("data", {}) for item in objects if item["kind"] == "ConfigMap"}
-    pods = {
-        item["metadata"]["name"]: item["spec"]["template"]["spec"]
-        for item in objects
-        if "template" in item.get("spec", {})
-    }
-    services = SETTINGS.keys() & pods.keys()
-    assert services
-    for name in services:
-        (container,) = (one for one in pods[name]["containers"] if one["name"] == name)
-        env: dict[str, str] = {}
-        for source in container.get("envFrom", []):
-            env |= maps.get(source.get("configMapRef", {}).get("name"), {})
-        env |= {one["name"]: one["value"] for one in container.get("env", []) if "value" in one}
-        assert pods[name]["terminationGracePeriodSeconds"] >= takes(name, env), name
-        answers = issubclass(SETTINGS[name], AnsweringSettings)
-        assert not answers or float(env["STRIPWATCH_SHUTDOWN_DELAY_SECONDS"]) > 0, name
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_kubernetes_waits_for_every_service_for_as_long_as_it_drains(overlay: str) -> None:
+    objects = rendered(overlay)
+    for name, pod in pods(objects).items():
+        service = name.partition("-")[0]
+        if service in SETTINGS:
+            env = environment(objects, pod)
+            assert pod["spec"]["terminationGracePeriodSeconds"] >= takes(service, env), name
+            answers = issubclass(SETTINGS[service], AnsweringSettings)
+            assert not answers or float(env["STRIPWATCH_SHUTDOWN_DELAY_SECONDS"]) > 0, name
 
 
 def test_compose_waits_for_every_service_for_as_long_as_it_drains() -> None:
