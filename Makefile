@@ -7,7 +7,7 @@ TESTS ?= tests
 WEIGHTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench bench-models soak overload durability audit chaos docs lock clean system fuzz mutate failover bench-acceptance bench-pipeline bench-quick bench-serving bench-latency bench-speed bench-startup bench-growth
+.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench bench-models soak overload durability audit chaos docs lock clean system fuzz mutate failover bench-acceptance bench-pipeline bench-quick bench-serving bench-latency bench-speed bench-startup bench-growth bench-remote
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -129,6 +129,9 @@ failover: $(VENV)/.dev ## What a fail-over behind Sentinels loses; writes benchm
 bench-serving: $(VENV)/.dev ## Our service beside five model servers, each in its own environment; MODELS='A/1 B/2', SECONDS, OUT
 	$(BIN)/python benchmarks/serving.py --seconds $(or $(SECONDS),3) $(addprefix --model-folder ,$(MODELS)) \
 	  $(if $(OUT),--out '$(OUT)')
+
+bench-remote: $(VENV)/.dev ## The remote engine, its model run by MLServer, beside the local one; SIZE=--quick, OUT=file
+	$(BIN)/python benchmarks/remote.py $(SIZE) $(if $(OUT),--out '$(OUT)')
 
 docs: $(VENV)/.dev ## Writes the pages that are made from code
 	$(BIN)/python docs/generate_settings.py

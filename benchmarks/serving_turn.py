@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,11 +76,11 @@ class Bench:
             load.ready(_START_S, lambda: None)
             return _rates(self._load(load)[0], self._seconds, A_REQUEST)
 
-    def ours(self, a_request: int) -> Row:
+    def ours(self, a_request: int, **settings: str) -> Row:
+        """Our service, with settings of its own."""
         port = free_ports(1)[0]
-        return self._server(
-            _our_spec(self._pool.folder, port), Target("stripwatch", self._pool.folder, port), a_request
-        )
+        spec = _our_spec(self._pool.folder, port, settings)
+        return self._server(spec, Target("stripwatch", self._pool.folder, port), a_request)
 
     def peer(self, peer: Peer, a_request: int) -> Row:
         wire, path = peer.way(a_request)
@@ -126,7 +126,7 @@ class Bench:
         }
 
 
-def _our_spec(folder: Path, port: int) -> Spec:
+def _our_spec(folder: Path, port: int, settings: Mapping[str, str]) -> Spec:
     """The service as it ships, with as many engines as cores."""
     env = {
         "STRIPWATCH_MODELS": str(folder.parent.parent),
@@ -136,6 +136,7 @@ def _our_spec(folder: Path, port: int) -> Spec:
         "STRIPWATCH_ENGINE": "onnxruntime",
         "STRIPWATCH_ENGINE_WORKERS": str(CORES),
         "STRIPWATCH_ENGINE_THREADS": "1",
+        **settings,
     }
     return Spec("classifier", module("classifier"), env)
 

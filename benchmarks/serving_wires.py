@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
 import numpy as np
@@ -19,6 +18,8 @@ from stripwatch.errors import StripwatchError
 from stripwatch.models.manifest import read_manifest
 from stripwatch.models.onnx import OnnxEngine
 from stripwatch.rpc.client import RemoteScorer
+from stripwatch.rpc.oip import open_inference_pb2 as pb
+from stripwatch.rpc.oip import open_inference_pb2_grpc as pb_grpc
 
 Tiles = npt.NDArray[np.uint8]
 Scores = npt.NDArray[np.float32]
@@ -99,9 +100,8 @@ def _post(target: Target, kind: str) -> Callable[[bytes | memoryview], bytes]:
 
 
 def _open_inference(target: Target) -> Callable[[], Ask]:
-    pb, services = _open_inference_code()
     sizes = [("grpc.max_send_message_length", _MOST_BYTES), ("grpc.max_receive_message_length", _MOST_BYTES)]
-    stub = services.GRPCInferenceServiceStub(grpc.insecure_channel(f"127.0.0.1:{target.port}", options=sizes))
+    stub = pb_grpc.GRPCInferenceServiceStub(grpc.insecure_channel(f"127.0.0.1:{target.port}", options=sizes))
 
     def ask(tiles: Tiles) -> Scores:
         request = pb.ModelInferRequest(model_name="classifier")
@@ -111,11 +111,6 @@ def _open_inference(target: Target) -> Callable[[], Ask]:
         return np.array(answer.contents.fp32_contents, np.float32).reshape(tuple(answer.shape))
 
     return lambda: ask
-
-
-def _open_inference_code() -> Any:
-    """Generated at run time from what the client uses of the protocol."""
-    return grpc.protos_and_services("peers/mlserver/open_inference.proto")  # type: ignore[attr-defined]
 
 
 _WIRES: dict[str, Callable[[Target], Callable[[], Ask]]] = {

@@ -42,6 +42,8 @@ class InferenceServer(pb_grpc.GRPCInferenceServiceServicer):
         self.hold = threading.Event()
         self.hold.set()
         self.batches: list[int] = []
+        self.peers: set[str] = set()
+        """The connections that rows came by."""
 
     def put(self, place: str, graph: bytes) -> None:
         self.models[place] = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
@@ -72,6 +74,7 @@ class InferenceServer(pb_grpc.GRPCInferenceServiceServicer):
         session = self._find(request.model_name, request.model_version, context)
         given, raw = request.inputs[0], request.raw_input_contents[0]
         self.batches.append(given.shape[0])
+        self.peers.add(context.peer())
         self.hold.wait(60)
         if self.fault:
             context.abort(self.fault, "a fault of the test")

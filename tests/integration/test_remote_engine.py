@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -179,6 +180,14 @@ def test_a_slow_server_is_given_up_at_the_time_limit(tmp_path: Path, server: Run
     service.hold.clear()
     with pytest.raises(PeerUnavailable, match="Deadline Exceeded"):
         engine(grey_tiles([10]))
+
+
+def test_a_server_set_up_as_grpc_comes_does_not_hang_up_on_a_silent_engine(server: Running, engine: Engine) -> None:
+    """Asked for a sign of life as often as our own services are, it did after 4.5 s, with whatever was under way."""
+    engine(grey_tiles([10]))
+    time.sleep(6)
+    engine(grey_tiles([10]))
+    assert len(server[0].peers) == 1
 
 
 def test_a_server_that_is_away_is_named(tmp_path: Path) -> None:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from serving_peers import Peer, read_peers
+from remote_peer import MODELS, REMOTE, mlserver_peer, mlserver_spec
+from serving_peers import Peer
 from serving_server import Server
 
 from model_process import Service, wait
 from stripwatch.domain.recipe import Role
 from stripwatch.errors import StripwatchError
-from stripwatch.local.child import Spec
 from stripwatch.local.ports import free_ports
 from stripwatch.models.engines import builder
 from stripwatch.models.load import LoadedModel, load
@@ -25,45 +24,18 @@ from stripwatch.models.store import ModelStore
 from stripwatch.rpc.codec.models import quantise
 from stripwatch.simulate.tiles import clean_tile
 
-ROOT = Path(__file__).parents[2]
-MODELS = ROOT / "models"
-REMOTE = ROOT / "deploy" / "remote"
 LONG_S = 60.0
 
 
 @pytest.fixture(scope="module")
 def mlserver() -> Peer:
     """As the benchmarks install it: once, as long as its requirements stay."""
-    peer = next(peer for peer in read_peers() if peer.name == "mlserver")
+    peer = mlserver_peer()
     try:
         peer.install()
     except StripwatchError as error:
         pytest.skip(f"needs MLServer: {error}")
     return peer
-
-
-def _spec(peer: Peer, folder: Path, port: int) -> Spec:
-    """MLServer with the shipped settings, in which only the place of the models is another."""
-    for given in REMOTE.glob("mlserver/*/model-settings.json"):
-        settings = json.loads(given.read_text(encoding="utf-8"))
-        uri = settings["parameters"]["uri"]
-        settings["parameters"]["uri"] = str(MODELS / Path(uri).relative_to("/models"))
-        place = folder / given.parent.name
-        place.mkdir()
-        (place / given.name).write_text(json.dumps(settings), encoding="utf-8")
-    http, metrics = free_ports(2)
-    env = {
-        "PATH": f"{peer.environment / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(REMOTE / "mlserver"),
-        "MLSERVER_HOST": "127.0.0.1",
-        "MLSERVER_GRPC_PORT": str(port),
-        "MLSERVER_HTTP_PORT": str(http),
-        "MLSERVER_METRICS_PORT": str(metrics),
-        "MLSERVER_METRICS_DIR": str(folder),
-        "MLSERVER_PARALLEL_WORKERS": "0",
-        "MLSERVER_DEBUG": "false",
-    }
-    return Spec("mlserver", (str(peer.environment / "bin" / "mlserver"), "start", str(folder)), env)
 
 
 def _service(role: Role, model: str, port: int) -> Service:
@@ -86,7 +58,7 @@ def port() -> int:
 @pytest.fixture(scope="module")
 def services(mlserver: Peer, port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Service]]:
     """Classifier and anomaly scorer in front of one MLServer."""
-    with Server(_spec(mlserver, tmp_path_factory.mktemp("repository"), port)) as server:
+    with Server(mlserver_spec(mlserver, tmp_path_factory.mktemp("repository"), port, workers=0)) as server:
         both = _service(Role.CLASSIFIER, "steel/2", port), _service(Role.ANOMALY, "texture/2", port)
         try:
             for service in both:
