@@ -16,6 +16,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from e2e_parts import until
+from stripwatch.runtime import tracing
+from stripwatch.runtime.settings import ServiceSettings, load
 
 
 @dataclass(frozen=True)
@@ -107,3 +109,12 @@ def collector(port: int = 0) -> Iterator[Collector]:
         yield servicer
     finally:
         server.stop(None).wait()
+
+
+@contextmanager
+def tracing_into(service: str, sample: float = 1.0) -> Iterator[Collector]:
+    """A collector that this process sends its traces to; they are there after `tracing.close()`."""
+    with collector() as found:
+        tracing.configure(service, load(ServiceSettings, traces_endpoint=found.endpoint, traces_sample=sample))
+        yield found
+        tracing.close()

@@ -20,7 +20,7 @@ from stripwatch.runtime import tracing
 from stripwatch.runtime.logging import JsonFormatter
 from stripwatch.runtime.settings import ServiceSettings, load
 from stripwatch.runtime.tracing import NOTHING
-from trace_collector import Collector, collector
+from trace_collector import Collector, tracing_into
 
 CONTEXT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 RUN = RunId("line1", "s1", "r1")
@@ -33,10 +33,8 @@ def settings(endpoint: str, sample: float = 1.0) -> ServiceSettings:
 @pytest.fixture
 def into() -> Iterator[Collector]:
     """A collector that this process sends all of its traces to."""
-    with collector() as found:
-        tracing.configure("test", settings(found.endpoint))
+    with tracing_into("test") as found:
         yield found
-        tracing.close()
 
 
 @pytest.mark.parametrize(
