@@ -15,6 +15,12 @@ import yaml
 ROOT = Path(__file__).parent.parent
 SERVICES = ("ingest", "preprocess", "classifier", "anomaly", "aggregator")
 OVERLAYS = ("dev", "edge", "production")
+ADDED = {
+    "dev": ("monitoring", "traces", "keda", "cameras"),
+    "edge": ("monitoring", "traces", "keda-streams"),
+    "production": ("traces", "remote-engine"),
+}
+"""Components that an overlay does not have and can be given, all at once too."""
 USERS = ("ingest", "preprocess", "aggregator", "scaler", "operator")
 
 Object = dict[str, Any]

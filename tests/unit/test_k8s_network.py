@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from manifests import OVERLAYS, Object, environment, of_kind, pods, rendered
+from manifests import ADDED, OVERLAYS, SERVICES, Object, environment, of_kind, pods, rendered
 
-ADDED = {"dev": ("monitoring", "traces"), "edge": ("keda-streams",), "production": ("traces",)}
 APP = "app"
 REDIS_USERS = ("ingest", "preprocess", "aggregator")
 
@@ -83,11 +82,12 @@ def test_no_policy_is_for_pods_that_there_are_not(objects: tuple[Object, ...]) -
 
 def test_these_are_all_the_flows() -> None:
     expected: dict[str, set[Flow]] = {
-        "dev": {(one, "redis", 6379) for one in REDIS_USERS},
+        "dev": {(one, "redis", 6379) for one in REDIS_USERS} | {("ingest", "192.168.0.0/16", 554)},
         "edge": {(one, "redis", 6379) for one in REDIS_USERS}
         | {("ingest", "192.168.0.0/16", 554), ("streams", "redis", 6379), ("namespace keda", "redis", 6379)},
         "production": {(one, "10.0.0.0/8", port) for one in REDIS_USERS for port in (6379, 26379)}
-        | {("ingest", "192.168.0.0/16", 554)},
+        | {("ingest", "192.168.0.0/16", 554)}
+        | {(one, "namespace inference", 8001) for one in ("classifier", "anomaly")},
     }
     for overlay in OVERLAYS:
         objects = rendered(overlay, *ADDED[overlay])
@@ -96,8 +96,7 @@ def test_these_are_all_the_flows() -> None:
         everywhere |= {("namespace mes", "aggregator", 50051)}
         everywhere |= {("namespace monitoring", one, 9464) for one in services}
         everywhere |= {(one, "namespace kube-system", 53) for one in apps(objects)}
-        if "traces" in ADDED[overlay]:
-            everywhere |= {(one, "namespace monitoring", 4317) for one in services}
+        everywhere |= {(one, "namespace monitoring", 4317) for one in services}
         assert flows(objects, "egress") | flows(objects, "ingress") == everywhere | expected[overlay], overlay
 
 
@@ -105,9 +104,9 @@ def test_every_peer_that_a_setting_names_may_be_reached_on_its_port(objects: tup
     out, ports = flows(objects, "egress"), {item["metadata"]["name"] for item in of_kind(objects, "Service")}
     seen = 0
     for pod in pods(objects).values():
-        if "envFrom" not in pod["spec"]["containers"][0]:
-            continue
         me = pod["metadata"]["labels"][APP]
+        if me not in SERVICES:
+            continue
         for key, value in environment(objects, pod).items():
             for host, port in re.findall(r"//(?:/)?([a-z.-]+):(\d+)", value):
                 name, _, namespace = host.partition(".")

@@ -7,20 +7,15 @@ from typing import Any
 
 import pytest
 
-from manifests import OVERLAYS, Object, of_kind, pods, rendered
+from manifests import ADDED, OVERLAYS, Object, of_kind, pods, rendered
 
-EVERYTHING = {
-    "dev": ("monitoring", "traces", "keda", "cameras"),
-    "edge": ("monitoring", "traces", "keda-streams"),
-    "production": ("traces",),
-}
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 """What the restricted level allows."""
 
 
 @pytest.fixture(params=OVERLAYS)
 def objects(request: pytest.FixtureRequest) -> tuple[Object, ...]:
-    return rendered(request.param, *EVERYTHING[request.param])
+    return rendered(request.param, *ADDED[request.param])
 
 
 def containers(pod: Object) -> Iterator[dict[str, Any]]:

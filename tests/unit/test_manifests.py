@@ -14,16 +14,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from manifests import OVERLAYS, ROOT, SERVICES, Object, components, environment, of_kind, pods, rendered
+from manifests import ADDED, OVERLAYS, ROOT, SERVICES, Object, components, environment, of_kind, pods, rendered
 from stripwatch.runtime.settings import PREFIX, LineSettings, TransportSettings, load
 
 SCHEMAS = ROOT / "tests" / "schemas"
-ADDED = {
-    "dev": ["monitoring", "traces", "keda", "cameras"],
-    "edge": ["monitoring", "traces", "keda-streams"],
-    "production": ["traces"],
-}
-"""Components that an overlay does not have and can be given."""
 COMBINATIONS = dict.fromkeys(
     (
         *((overlay,) for overlay in OVERLAYS),
