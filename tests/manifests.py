@@ -17,8 +17,8 @@ SERVICES = ("ingest", "preprocess", "classifier", "anomaly", "aggregator")
 OVERLAYS = ("dev", "edge", "production")
 ADDED = {
     "dev": ("monitoring", "traces", "keda", "cameras"),
-    "edge": ("monitoring", "traces", "keda-streams"),
-    "production": ("traces", "remote-engine"),
+    "edge": ("monitoring", "traces", "keda-streams", "models-fetch"),
+    "production": ("traces", "remote-engine", "models-fetch"),
 }
 """Components that an overlay does not have and can be given, all at once too."""
 USERS = ("ingest", "preprocess", "aggregator", "scaler", "operator")
@@ -62,10 +62,10 @@ def pods(objects: tuple[Object, ...]) -> dict[str, Object]:
     }
 
 
-def environment(objects: tuple[Object, ...], pod: Object) -> dict[str, str]:
-    """What the pod's first container is given by ConfigMaps and by itself."""
+def environment(objects: tuple[Object, ...], pod: Object, kind: str = "containers") -> dict[str, str]:
+    """What the pod's first container (of a kind) is given by ConfigMaps and by itself."""
     maps = {item["metadata"]["name"]: item["data"] for item in of_kind(objects, "ConfigMap")}
-    container = pod["spec"]["containers"][0]
+    container = pod["spec"][kind][0]
     found: dict[str, str] = {}
     for source in container.get("envFrom", []):
         found |= maps[source["configMapRef"]["name"]]

@@ -84,10 +84,12 @@ def test_these_are_all_the_flows() -> None:
     expected: dict[str, set[Flow]] = {
         "dev": {(one, "redis", 6379) for one in REDIS_USERS} | {("ingest", "192.168.0.0/16", 554)},
         "edge": {(one, "redis", 6379) for one in REDIS_USERS}
-        | {("ingest", "192.168.0.0/16", 554), ("streams", "redis", 6379), ("namespace keda", "redis", 6379)},
+        | {("ingest", "192.168.0.0/16", 554), ("streams", "redis", 6379), ("namespace keda", "redis", 6379)}
+        | {(one, "10.0.0.0/8", 443) for one in ("classifier", "anomaly")},
         "production": {(one, "10.0.0.0/8", port) for one in REDIS_USERS for port in (6379, 26379)}
         | {("ingest", "192.168.0.0/16", 554)}
-        | {(one, "namespace inference", 8001) for one in ("classifier", "anomaly")},
+        | {(one, "namespace inference", 8001) for one in ("classifier", "anomaly")}
+        | {(one, "10.0.0.0/8", 443) for one in ("classifier", "anomaly")},
     }
     for overlay in OVERLAYS:
         objects = rendered(overlay, *ADDED[overlay])

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from manifests import ADDED, OVERLAYS, ROOT, SERVICES, Object, components, environment, of_kind, pods, rendered
+from stripwatch.models.fetch.settings import FetchSettings
 from stripwatch.runtime.settings import PREFIX, LineSettings, TransportSettings, load
 
 SCHEMAS = ROOT / "tests" / "schemas"
@@ -131,6 +132,22 @@ def test_every_service_takes_what_it_is_given(
                 here = key.removeprefix(PREFIX).removesuffix("_FILE")
                 patched.setenv(key, str(tmp_path / here) if (tmp_path / here).exists() else value)
             assert load(settings_of(name))
+
+
+def test_models_are_fetched_into_the_folder_that_is_served_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = rendered("edge", "models-fetch")
+    for name in ("classifier", "anomaly"):
+        pod = pods(objects)[name]
+        (step,), (service,) = pod["spec"]["initContainers"], pod["spec"]["containers"]
+        with monkeypatch.context() as patched:
+            for key, value in environment(objects, pod, "initContainers").items():
+                patched.setenv(key, value)
+            fetched = load(FetchSettings)
+        assert fetched.sources
+        assert [str(folder) for folder in fetched.models] == [environment(objects, pod)["STRIPWATCH_MODELS"]]
+        assert {"name": "models", "mountPath": "/models"} in step["volumeMounts"]
+        assert {"name": "models", "mountPath": "/models", "readOnly": True} in service["volumeMounts"]
+        assert step["image"] == service["image"]
 
 
 def test_a_file_that_a_setting_names_is_a_key_of_a_secret_that_is_mounted_there(objects: tuple[Object, ...]) -> None:

@@ -11,7 +11,8 @@ from grpc_health.v1 import health, health_pb2
 LIVE = "live"
 """The name to ask for: of a service that is alive but not ready only another than this one says NOT_SERVING."""
 
-_STATUS = health_pb2.HealthCheckResponse
+_SERVING = health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING)
+_NOT_SERVING = health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.NOT_SERVING)
 
 
 class LivingHealth(health.HealthServicer):
@@ -25,7 +26,10 @@ class LivingHealth(health.HealthServicer):
         super().__init__(**options)
         self.turning: Callable[[], bool] = lambda: True
 
-    def Check(self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext) -> _STATUS:  # noqa: N802
-        if request.service != LIVE:
-            return super().Check(request, context)
-        return _STATUS(status=_STATUS.SERVING if self.turning() else _STATUS.NOT_SERVING)
+    def Check(  # noqa: N802 - gRPC's name
+        self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
+    ) -> health_pb2.HealthCheckResponse:
+        if request.service == LIVE:
+            return _SERVING if self.turning() else _NOT_SERVING
+        answer: health_pb2.HealthCheckResponse = super().Check(request, context)
+        return answer
