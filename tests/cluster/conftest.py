@@ -15,7 +15,7 @@ from containers import build, third_party
 from containers.__main__ import DEFAULT
 from containers.figures import Figures
 from containers.podman import Podman
-from containers.rendered import render
+from manifests import rendered
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,7 @@ def figures() -> Iterator[Figures]:
 def plant() -> Iterator[Plant]:
     programs = source.build(DEFAULT / "kubernetes")
     podman = Podman(DEFAULT / "podman")
-    images = [*build.build(podman, DEFAULT).values(), *third_party.make(podman, DEFAULT)]
+    images = [*build.build(podman, DEFAULT), *third_party.make(podman, DEFAULT)]
     with node(DEFAULT / "node", programs, podman) as running:
         running.load(podman, *images)
-        yield Plant(running, tuple(for_1_20(list(render().objects))))
+        yield Plant(running, tuple(for_1_20(list(rendered("dev")))))

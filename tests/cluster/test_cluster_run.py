@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 import yaml
@@ -15,16 +14,14 @@ import yaml
 from cluster.older import for_1_20
 from cluster.plant import NAMESPACE, Plant
 from containers.figures import Figures
-from containers.rendered import render
 from containers.stack import until
 from containers.strips import WITHOUT_END, Strips, incomplete
-from containers.wheels import ROOT
+from manifests import ADDED, OVERLAYS, rendered
 from stripwatch.testing.golden import compare_all
 
 DEPLOYMENTS = ("classifier", "anomaly", "preprocess", "aggregator")
 ROLLED = ("aggregator", "classifier", "anomaly", "preprocess")
 SPEED = 0.5
-OVERLAYS = sorted(place for place in (ROOT / "k8s/overlays").iterdir() if (place / "kustomization.yaml").is_file())
 
 
 def assert_as_undisturbed(plant: Plant, strips: Strips, found: list[dict[str, object]]) -> None:
@@ -35,9 +32,9 @@ def assert_as_undisturbed(plant: Plant, strips: Strips, found: list[dict[str, ob
     assert difference is None, str(difference)
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda place: place.name)
-def test_a_real_api_server_takes_every_object_of_an_overlay(overlay: Path, plant: Plant) -> None:
-    objects = for_1_20(list(render(overlay).objects))
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_real_api_server_takes_every_object_of_an_overlay(overlay: str, plant: Plant) -> None:
+    objects = for_1_20(list(rendered(overlay, *ADDED[overlay])))
     spaces = {one["metadata"]["namespace"] for one in objects if "namespace" in one["metadata"]}
     for name in spaces | {one["metadata"]["name"] for one in objects if one["kind"] == "Namespace"}:
         space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
