@@ -7,7 +7,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
 
+from stripwatch.models.fetch.settings import FetchSettings
 from stripwatch.runtime.settings import PREFIX, ServiceSettings
 
 SERVICES = ("ingest", "preprocess", "classifier", "anomaly", "aggregator")
@@ -37,9 +39,11 @@ def settings_class(service: str) -> type[ServiceSettings]:
 def page() -> str:
     """The whole page as Markdown."""
     parts = [HEAD]
-    for service in SERVICES:
-        parts.append(f"## {service}\n\n| setting | default | meaning |\n|---|---|---|")
-        for name, field in settings_class(service).model_fields.items():
+    classes: dict[str, type[BaseSettings]] = {service: settings_class(service) for service in SERVICES}
+    classes["python -m stripwatch.models.fetch"] = FetchSettings
+    for title, cls in classes.items():
+        parts.append(f"## {title}\n\n| setting | default | meaning |\n|---|---|---|")
+        for name, field in cls.model_fields.items():
             default = field.default
             if isinstance(default, SecretStr):
                 default = default.get_secret_value()

@@ -8,10 +8,11 @@ import tarfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import Protocol, Self
+from typing import Protocol
 
 from stripwatch.domain.names import shown
 from stripwatch.errors import BadInput
+from stripwatch.runtime.tars import Member
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png"})
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
@@ -22,9 +23,6 @@ MOST_BYTES = 2 << 30
 LARGEST_FILE = 64 << 20
 
 _LONGEST_NAME = 4096
-_LARGEST_NOTE = 1 << 20
-"""Of a tar, about the member that follows: a long name, and what else pax can say. tarfile reads it whole."""
-_NOTES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
 _BROKEN = (
     zipfile.BadZipFile,
@@ -120,7 +118,7 @@ class _Tar:
     def __init__(self, path: Path) -> None:
         self._data: dict[str, bytes] = {}
         members = _Members(path)
-        with tarfile.open(path, tarinfo=_Member) as archive:
+        with tarfile.open(path, tarinfo=Member) as archive:
             for one in archive:
                 name = one.name.removeprefix("./")
                 if not (one.isfile() or one.isdir()):
@@ -133,17 +131,6 @@ class _Tar:
 
     def read(self, name: str) -> bytes:
         return self._data[name]
-
-
-class _Member(tarfile.TarInfo):
-    """A member whose notes are of a size that a name can have."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        member = super().frombuf(buf, encoding, errors)
-        if member.type in _NOTES and member.size > _LARGEST_NOTE:
-            raise BadInput(f"tar: expected notes of at most {_LARGEST_NOTE} bytes, got {member.size}")
-        return member
 
 
 class _Members:

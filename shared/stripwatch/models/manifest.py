@@ -26,7 +26,7 @@ MAP = "map"
 """Name of a classifier's output that says where."""
 
 _OUTPUTS = {ModelKind.CLASSIFIER: "probabilities", ModelKind.ANOMALY: "score"}
-_MAX_BYTES = 2**20
+MAX_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,8 @@ def manifest_bytes(folder: Path) -> bytes:
     """What the signature of the model in NAME/VERSION is made over; ModelInvalid."""
     path = folder / FILE
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ModelInvalid(f"{path}: expected at most {_MAX_BYTES} bytes, got {path.stat().st_size}")
+        if path.stat().st_size > MAX_BYTES:
+            raise ModelInvalid(f"{path}: expected at most {MAX_BYTES} bytes, got {path.stat().st_size}")
         return path.read_bytes()
     except OSError as error:
         raise ModelInvalid(f"{path}: cannot be read: {error.strerror}") from error

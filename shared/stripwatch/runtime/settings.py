@@ -181,7 +181,7 @@ class LineSettings(StreamSettings):
             raise ValueError(str(error)) from error
 
 
-S = TypeVar("S", bound=TransportSettings)
+S = TypeVar("S", bound=BaseSettings)
 
 
 def load(cls: type[S], **overrides: Any) -> S:
@@ -209,7 +209,7 @@ def _told(problem: ErrorDetails, secrets: set[str]) -> str:
     )
 
 
-def _from_files(cls: type[TransportSettings]) -> dict[str, str]:
+def _from_files(cls: type[BaseSettings]) -> dict[str, str]:
     """Values of settings whose `..._FILE` variable names a file, as container secrets come."""
     values = {}
     for field in cls.model_fields:
