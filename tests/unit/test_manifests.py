@@ -200,6 +200,18 @@ def test_every_container_says_what_it_needs_and_where_its_memory_ends(objects: t
             assert container["resources"]["limits"].keys() == {"memory"}, "a limit of CPU makes batches wait"
 
 
+def test_replicas_are_spread_over_nodes_and_zones_each_version_for_itself(objects: tuple[Object, ...]) -> None:
+    for item in of_kind(objects, "Deployment"):
+        if item["metadata"]["name"].startswith("ingest"):
+            continue
+        constraints = item["spec"]["template"]["spec"]["topologySpreadConstraints"]
+        assert {one["topologyKey"] for one in constraints} == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+        for one in constraints:
+            assert one["labelSelector"] == item["spec"]["selector"]
+            assert one["matchLabelKeys"] == ["pod-template-hash"], "or a rolling update counts those that go"
+            assert one["whenUnsatisfiable"] == "ScheduleAnyway", "one node is better than none"
+
+
 def test_two_processes_never_hold_one_camera(objects: tuple[Object, ...]) -> None:
     lines = []
     for item in of_kind(objects, "Deployment"):
