@@ -61,7 +61,7 @@ class Crew:
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         scorers = {role: FakeScorer(role) for role in Role}
-        settings = PreprocessSettings(request_seconds=5.0, claim_idle_seconds=30.0)
+        settings = PreprocessSettings(request_seconds=5.0, claim_idle_seconds=1.0)
         dispatch = Dispatch(scorers, batch_tiles=64, in_flight=4, request_seconds=5.0, patience_seconds=600.0)
         plans = Plans(_plain, parse_recipe, scorers, 5.0)
         self.worker = Preprocess(stream, plans, dispatch, settings, Lifecycle(), "worker")
@@ -93,12 +93,11 @@ class Crew:
 
     def finish(self) -> dict[str, Any]:
         """Each run's verdict, as a CloudEvent, by its strip."""
-        line = self.line
         self.judge()
         limit = time.monotonic() + 60
-        while line.runs.open_runs() and time.monotonic() < limit:
+        while len(found := verdicts(self.line)) < len(RUNS) and time.monotonic() < limit:
             self.record()
-        return verdicts(line)
+        return found
 
 
 def verdicts(line: LineStream) -> dict[str, Any]:

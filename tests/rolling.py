@@ -15,7 +15,7 @@ from pathlib import Path
 from redis_servers import free_port, wait_for
 
 from name_server import NameServer, name_server
-from stripwatch.ports import LineStream
+from stripwatch.ports import Event, LineStream
 from stripwatch.rpc.health import SERVING, status
 from stripwatch.stream import connect
 
@@ -64,14 +64,18 @@ class Rolling:
         given |= {"SPEED_M_PER_S": "1", "SIM_DEFECTS": "0,1,2"}
         return self._start("ingest", next(self._hosts), code, **given | settings)
 
-    def verdicts(self) -> int:
-        """How many there are."""
-        return len(self.line.verdicts.since("", 10_000, 0))
+    def events(self) -> list[Event]:
+        """All verdicts."""
+        return [one.event for one in self.line.verdicts.page("", 10_000)]
 
     def goes_on(self) -> None:
         """Waits for verdicts on strips that begin from now on."""
-        enough = self.verdicts() + 2
-        wait_for(lambda: self.verdicts() >= enough, f"verdicts: {self.said()[-2000:]}", LONG_S)
+        enough = len(self.events()) + 2
+        try:
+            wait_for(lambda: len(self.events()) >= enough, "verdicts", LONG_S)
+        except TimeoutError as error:
+            ended = {name: one.process.poll() for name, one in self.running.items()}
+            raise TimeoutError(f"{error}; ended: {ended}; said last: {self.said()[-2000:]}") from error
 
     def said(self) -> str:
         """What all of them logged."""
