@@ -6,7 +6,7 @@ import importlib
 
 from fuzz.target import Target
 
-NAMES = ("messages", "images", "recordings", "recipes", "settings", "manifests", "entries", "archives")
+NAMES = ("messages", "images", "recordings", "recipes", "settings", "manifests", "entries", "archives", "fetched")
 
 
 def target(name: str) -> Target:

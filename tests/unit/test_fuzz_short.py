@@ -19,6 +19,7 @@ INPUTS = {
     "manifests": 300,
     "entries": 10_000,
     "archives": 2_000,
+    "fetched": 2_000,
 }
 """A second or two each."""
 

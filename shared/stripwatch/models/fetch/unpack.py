@@ -21,7 +21,19 @@ FILES = frozenset({FILE, SIGNATURE, GRAPH, HEAD, REFERENCE, "CARD.md"})
 """Of a model's folder; what else lies there nobody reads."""
 
 _MOST_MEMBERS = 10_000
-_BROKEN = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, IndexError, struct.error)
+_BROKEN = (
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    # What tarfile lets through of a damaged header: text that is none, fields that are too short.
+    ValueError,
+    IndexError,
+    KeyError,
+    RuntimeError,
+    struct.error,
+)
 
 
 def place_of(name: str) -> Path | None:
@@ -57,12 +69,13 @@ def unpack(tar: Path, into: Path, most: int, name: str) -> int:
     except FileExistsError as error:
         raise BadInput(f"{name}: a file of a model is in it twice: {Path(error.filename).relative_to(into)}") from error
     except _BROKEN as error:
-        raise BadInput(f"{name}: expected a tar, got a damaged one or another kind of file: {error}") from error
+        what = shown(" ".join(str(error).split()), 200)
+        raise BadInput(f"{name}: expected a tar, got a damaged one or another kind of file: {what}") from error
     return took
 
 
 def _admit(member: tarfile.TarInfo, number: int, took: int, most: int) -> None:
-    if not (member.isfile() or member.isdir()) or member.issparse():
+    if not (member.isfile() or member.isdir()) or member.issparse() or member.size < 0:
         raise BadInput(f"expected files and folders, got a link or device: {shown(member.name, 200)}")
     if number >= _MOST_MEMBERS or took > most:
         raise BadInput(f"expected at most {_MOST_MEMBERS} files and folders of {most} bytes together, got more")
