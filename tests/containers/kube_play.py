@@ -14,7 +14,7 @@ from containers.podman import Podman
 from containers.rendered import Rendered, render
 
 NETWORK = "stripwatch"
-HEALTH = {"redis": ("redis-cli", "-e", "ping")}
+HEALTH = {"redis": ("redis-cli", "-e", "--no-auth-warning", "--user", "probe", "--pass", "any", "ping")}
 SERVICE_HEALTH = ("python", "-m", "stripwatch.rpc.health", "127.0.0.1:50051")
 START_S = 120.0
 LIMITS = ("Uid", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp")

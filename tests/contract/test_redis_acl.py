@@ -310,6 +310,41 @@ def test_functions_that_are_missing_are_waited_for_by_those_who_may_not_load_the
     begin(plant.line("ingest"))
 
 
+@pytest.mark.parametrize("version", ["7", "8"])
+def test_what_functions_did_is_there_after_a_restart(version: str, tmp_path: Path) -> None:
+    """It was not: Redis reads its append-only file as `default`, and what that one may not do it leaves out."""
+    binary = binaries().get(version)
+    if binary is None:
+        pytest.skip(f"no Redis {version} here (make system)")
+    port = free_port()
+    acl = made(tmp_path, port, "operator", *SERVICES)
+    options = ("--aclfile", str(acl), "--appendonly", "yes", "--appendfsync", "always")
+    plant = Plant(tmp_path, cluster=False)
+    with running(binary, tmp_path, *options, port=port):
+        plant.line("aggregator")
+        begin(plant.line("ingest"))
+        before = sorted(plant.raw("operator").keys())
+    with running(binary, tmp_path, *options, port=port):
+        assert sorted(plant.raw("operator").keys()) == before
+        assert plant.line("aggregator").runs.state(RUN) is not None
+
+
+@pytest.mark.parametrize("version", ["7", "8"])
+def test_who_shows_no_name_may_nothing_and_a_probe_only_ping(version: str, tmp_path: Path) -> None:
+    binary = binaries().get(version)
+    if binary is None:
+        pytest.skip(f"no Redis {version} here (make system)")
+    port = free_port()
+    with running(binary, tmp_path, "--aclfile", str(made(tmp_path, port, "operator")), port=port):
+        for stranger in (redis.Redis(port=port), redis.Redis(port=port, username="default", password="")):
+            with pytest.raises(redis.exceptions.AuthenticationError):
+                stranger.ping()
+        probe = redis.Redis(port=port, username="probe", password="any", driver_info=None)  # noqa: S106 - any will do
+        assert probe.ping()
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            probe.keys()
+
+
 def test_every_command_of_every_function_is_allowed_to_who_calls_it() -> None:
     """Also those of steps that are rare: trimming, a letter too many, a replica that leaves."""
     text = re.sub("#.*", "", (DEPLOY / "users.acl").read_text())
@@ -325,7 +360,7 @@ def test_users_without_a_password_stay_off_and_given_passwords_are_hashed(tmp_pa
     (tmp_path / "ingest").mkdir()
     (tmp_path / "ingest" / "password").write_text("it's 100 % secret@mill/1\n")
     found = dict(line.split(maxsplit=2)[1:] for line in made(tmp_path, 1, "ingest", "mes").read_text().splitlines())
-    assert {user for user, rules in found.items() if rules.startswith("on")} == {"default", "ingest", "mes"}
+    assert {user for user, rules in found.items() if rules.startswith("on")} == {"probe", "ingest", "mes"}
     assert "mill" not in "".join(found.values())
     before = (tmp_path / "mes" / "password").read_text()
     assert len(before) == 64

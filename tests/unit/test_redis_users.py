@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,7 +58,7 @@ def test_the_compose_file_makes_its_users_and_redis_takes_them(tmp_path: Path) -
     with compose_redis(tmp_path, port) as users:
         for name in ("aggregator", "preprocess", "ingest"):
             connect((users / name / "url").read_text()).line("line1")
-        with pytest.raises(redis.exceptions.NoPermissionError):
+        with pytest.raises(redis.exceptions.AuthenticationError):
             redis.Redis(port=port, driver_info=None).get("sw:{line1}:state")
         operator = redis.Redis.from_url((users / "operator" / "url").read_text(), decode_responses=True)
         assert operator.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
@@ -84,3 +85,22 @@ def test_the_kubernetes_overlay_gives_each_service_its_own_user() -> None:
     pod = pods(objects)["redis"]["spec"]
     assert pod["containers"][0]["args"][-2:] == ["--aclfile", "/users/users.acl"]
     assert list(secrets[pod["volumes"][0]["secret"]["secretName"]]) == ["users.acl"]
+
+
+def test_the_probes_of_redis_need_no_user_and_an_error_is_alive_but_not_ready(tmp_path: Path) -> None:
+    """An error is what a server answers that still reads its file."""
+    if not shutil.which("redis-cli"):
+        pytest.skip("needs redis-cli (make system)")
+    container = pods(rendered("edge"))["redis"]["spec"]["containers"][0]
+
+    def probe(name: str) -> int:
+        program, *arguments = container[name]["exec"]["command"]
+        d = subprocess.run([program, "-p", str(port), *arguments], capture_output=True, check=False); print(d); return d.returncode
+
+    port = free_port()
+    with compose_redis(tmp_path, port) as users:
+        names = ("startupProbe", "readinessProbe", "livenessProbe")
+        assert [probe(name) for name in names] == [0, 0, 0]
+        operator = redis.Redis.from_url((users / "operator" / "url").read_text())
+        operator.acl_setuser("default", enabled=True, commands=["-ping"])
+        assert [probe(name) for name in names] == [1, 1, 0]
