@@ -32,19 +32,24 @@ class Rendered:
     def playable(self, name: str, hosts: Mapping[str, str]) -> str:
         """One workload with the ConfigMaps and Secrets of all, and the addresses of those that play already.
 
-        Not as it is: Services are ignored by podman, so their names become host aliases; a StatefulSet becomes a
-        Deployment, its claims plain ones.
+        Not quite as it is: podman knows no Services, so their names become host aliases; it publishes a container's
+        ports on the host, all pods' the same ones, so those go; a StatefulSet becomes a Deployment, its claims plain.
         """
         given = [one for one in self.objects if one["kind"] in ("ConfigMap", "Secret")]
         found = next(one for one in self.objects if one["kind"] in KINDS and one["metadata"]["name"] == name)
         workload = copy.deepcopy(found)
         pod = workload["spec"]["template"]["spec"]
         pod["hostAliases"] = [{"ip": address, "hostnames": [host]} for host, address in hosts.items()]
+        for container in pod["containers"]:
+            del container["ports"]
         claims = workload["spec"].pop("volumeClaimTemplates", [])
         for claim in claims:
             given.append(claim | {"apiVersion": "v1", "kind": "PersistentVolumeClaim"})
             volume = claim["metadata"]["name"]
             pod.setdefault("volumes", []).append({"name": volume, "persistentVolumeClaim": {"claimName": volume}})
+        for volume in pod["volumes"]:
+            if "secret" in volume:  # podman 4.3 crashes where it is left out
+                volume["secret"].setdefault("optional", False)
         workload["kind"] = "Deployment"
         workload["spec"]["replicas"] = 1
         return yaml.safe_dump_all([*given, workload])

@@ -20,7 +20,7 @@ PLACE = "lib/python3.11/site-packages"
 LIST = f"""
 import sys
 sys.path.append('/mnt/{PLACE}')
-sys.argv = ['cyclonedx-py', 'environment', '--output-reproducible', '--output-format=JSON', '/opt/stripwatch/bin/python']
+sys.argv = ['cyclonedx-py', 'environment', '--output-reproducible', '--of=JSON', '/opt/stripwatch/bin/python']
 from cyclonedx_py._internal.cli import run
 raise SystemExit(run())
 """

@@ -39,7 +39,7 @@ class Strips:
 
     @property
     def frames(self) -> int:
-        """Of one strip."""
+        """Of one strip, at least."""
         return math.ceil(self.series.length_mm / self.series.mm_per_px / FRAME_ROWS)
 
     def settings(self) -> dict[str, str]:
@@ -95,9 +95,9 @@ def incomplete(strips: Strips, found: list[Verdict]) -> list[str]:
     for verdict in found:
         data = verdict["data"]
         (camera,) = data["cameras"]
-        counts = {name: camera[name] for name in ("expected", "judged", "failed", "shed", "neverSeen")}
-        if counts != {"expected": strips.frames, "judged": strips.frames, "failed": 0, "shed": 0, "neverSeen": 0}:
-            wrong.append(f"{data['partId']}: {counts}")
+        lost = {name: camera[name] for name in ("failed", "shed", "neverSeen") if camera[name]}
+        if lost or camera["judged"] != camera["expected"] or camera["judged"] < strips.frames:
+            wrong.append(f"{data['partId']}: {camera['judged']} judged of {camera['expected']}, {lost}")
         if data["coverage"] != 1 or data["isPartial"] or not camera["ended"]:
             wrong.append(f"{data['partId']}: coverage {data['coverage']}, partial {data['isPartial']}")
     return wrong

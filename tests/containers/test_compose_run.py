@@ -169,12 +169,14 @@ def test_nothing_is_left_behind(up: Stack) -> None:
 
 
 def assert_all_but_the_last_as_undisturbed(stack: Stack, strips: Strips) -> None:
-    """Of strips without end: their source was stopped in the midst of the last one, which says how far it came."""
+    """Of strips without end: their source was stopped in the midst of the last one, whose verdict says so."""
     client = stack.redis()
     until(lambda: client.zcard(KEYS.open) == 0, f"every run of {strips.run} has its verdict")
     found = list(of_run(stack, strips.run).values())
     found.sort(key=lambda verdict: str(verdict["data"]["partId"]))
     assert [one["data"]["partId"] for one in found] == [strips.series.strip(number) for number in range(len(found))]
     *whole, last = found
-    assert last["data"]["cameras"][0]["judged"] == last["data"]["cameras"][0]["expected"]
+    (camera,) = last["data"]["cameras"]
+    assert camera["judged"] + camera["shed"] == camera["expected"]
+    assert {lost["detail"] for lost in camera["lost"]} <= {"source stopped"}
     assert_as_undisturbed(stack, strips, whole)
