@@ -5,6 +5,7 @@ The OpenTelemetry collector itself is not to be had here: what stands for it spe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -48,8 +49,12 @@ def verdict_bytes(pipeline: Pipeline) -> bytes:
     return verdict.SerializeToString(deterministic=True)
 
 
+def all_below(found: Collector, parent: Seen, name: str) -> list[Seen]:
+    return [one for one in found.spans(name) if (one.trace, one.parent) == (parent.trace, parent.id)]
+
+
 def below(found: Collector, parent: Seen, name: str) -> Seen:
-    (span,) = [one for one in found.spans(name) if (one.trace, one.parent) == (parent.trace, parent.id)]
+    (span,) = all_below(found, parent, name)
     return span
 
 
@@ -83,9 +88,7 @@ def test_the_trace_of_every_frame_leads_from_its_source_to_its_run_and_on_to_the
             assert (asked.kind, answered.kind) == ("client", "server")
             assert answered.service == f"stripwatch-{service}"
             assert answered.facts["rpc.response.status_code"] == asked.facts["rpc.response.status_code"] == "OK"
-            runs = [
-                one for one in taken.spans("run engine") if (one.trace, one.parent) == (answered.trace, answered.id)
-            ]
+            runs = all_below(taken, answered, "run engine")
             assert sum(one.facts["stripwatch.tiles"] for one in runs) == batch.facts["stripwatch.tiles"]
     the_run_is_one_trace(taken, sent)
 
@@ -115,6 +118,32 @@ def the_run_is_one_trace(taken: Collector, frames: list[Seen]) -> None:
     assert {trace for trace, _ in verdict.links} == {first.trace for first in frames}
     assert verdict.facts["stripwatch.strip"] == RUN.strip
     assert verdict.facts["stripwatch.frames"] == FRAMES
+
+
+def test_logs_of_all_services_hold_the_same_fields_and_the_verdicts_its_trace(
+    start: Start, bright_strip: Path, tmp_path: Path, taken: Collector
+) -> None:
+    settings = {**traced(taken.endpoint, 1.0), "STRIPWATCH_LOG_FORMAT": "json"}
+    inspect(start, bright_strip, settings, settings)
+    log = tmp_path / "services.log"
+    until(lambda: '"verdict"' in log.read_text(), "the verdict's line")
+    pairs = [line.partition("|")[::2] for line in log.read_text().splitlines()]
+    told = [json.loads(text) for name, text in pairs if not name.startswith("redis")]
+    about = {"line": RUN.line, "strip": RUN.strip, "run": RUN.run}
+    (begun,) = [one for one in told if one["message"] == "run starts"]
+    (ended,) = [one for one in told if one["message"] == "verdict"]
+    alarms = [one for one in told if one["message"] == "alarm"]
+    for one in (begun, ended, *alarms):
+        assert {key: one[key] for key in about} == about
+    assert (begun["service"], ended["service"]) == ("ingest", "aggregator")
+    assert alarms
+    assert (ended["disposition"], ended["frames"], ended["lost"]) == ("reject", FRAMES, 0)
+    taken.wait_for(are_whole, "all spans of all services")
+    (verdict,) = taken.spans("conclude")
+    assert (ended["trace_id"], ended["span_id"]) == (verdict.trace, verdict.id)
+    traces = {one.facts["stripwatch.frame"]: one.trace for one in taken.spans("publish frames", entry="frame")}
+    assert all((one["camera"], one["trace_id"]) == ("top-1", traces[one["frame"]]) for one in alarms)
+    assert {one["service"] for one in told} == {"ingest", "preprocess", "classifier", "anomaly", "aggregator"}
 
 
 def test_with_a_share_of_none_only_the_run_itself_is_taken_and_its_verdict_is_the_same(

@@ -174,7 +174,7 @@ class VideoSource:
     def _reconnected(self, until: float) -> Grey | None:
         """The first frame of the camera once it is back; None if that takes too long, or when told to stop."""
         if not self._away:
-            log.warning("camera away, reconnecting", extra={"camera": shown(self._place)})
+            log.warning("camera away, reconnecting", extra={"source": shown(self._place)})
         self._away = True
         self._capture.close()
         for wait in backoff(0.2, 5.0):
@@ -186,7 +186,7 @@ class VideoSource:
                 continue
             image = self._capture.read()
             if image is not None:
-                log.info("camera is back", extra={"camera": shown(self._place)})
+                log.info("camera is back", extra={"source": shown(self._place)})
                 self._away, self._rate = False, self._capture.frames_per_s
                 return image
         return None

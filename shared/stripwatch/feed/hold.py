@@ -87,4 +87,4 @@ class Hold:
                 self._lost = error
                 return
             except StripwatchError as error:
-                log.debug("could not renew the hold", extra={"line": self._line.line, "error": str(error)})
+                log.debug("could not renew the hold", extra={"line": self._line.line, "reason": str(error)})

@@ -194,8 +194,7 @@ class Publisher:
     def _hold(self, reason: str) -> str:
         if reason != self._holding:
             action = "shedding frames" if self._rules.live else "waiting"
-            log.info(
-                action if reason else "going on", extra={"reason": reason or "room again", "gate": str(self._gate)}
-            )
+            told = {"line": self._line, "reason": reason or "room again", "gate": str(self._gate)}
+            log.info(action if reason else "going on", extra=told)
             self._holding = reason
         return reason

@@ -92,7 +92,7 @@ class ServedModels:
             try:
                 self._take(folder, seen)
             except (Unavailable, Overloaded) as error:
-                log.warning("%s", error)
+                log.warning("not served yet", extra={"model": str(folder.ref), "reason": str(error)})
                 self._passed[folder.path] = _Passed(seen, str(error), blocks=True)
         if not self._served and self._blocks() is None:
             raise NotFound(
@@ -110,7 +110,7 @@ class ServedModels:
             except StripwatchError as error:
                 if str(error) != before.reason:
                     what = "lost" if folder.ref in self._served else "a new version is not served"
-                    log.warning("%s: %s", what, error)
+                    log.warning(what, extra={"model": str(folder.ref), "reason": str(error)})
                 self._passed[folder.path] = _Passed(seen, str(error), before.blocks)
 
     def ready(self) -> str | None:
@@ -172,7 +172,8 @@ class ServedModels:
         self._passed.pop(folder.path, None)
         if before:
             before.close(_HAND_OVER_S)
-        log.info("serving %s", folder.ref, extra={"engine": model.spec.engine, "sha256": model.spec.sha256[:12]})
+        told = {"model": name, "engine": model.spec.engine, "sha256": model.spec.sha256[:12]}
+        log.info("serving a model", extra=told)
 
     def _is_ours(self, folder: ModelFolder) -> bool:
         """Whether it is of our kind. Unless it is wanted by name, a folder without a sound manifest is not."""
@@ -181,7 +182,7 @@ class ServedModels:
         except ModelInvalid as error:
             if self._wanted:
                 raise
-            log.warning("passed by: %s", error)
+            log.warning("passed by", extra={"model": str(folder.ref), "reason": str(error)})
             return False
         if kind is not self._kind and self._wanted:
             raise ModelInvalid(f"model {folder.ref}: expected one of kind {self._kind}, got {kind}")

@@ -15,6 +15,7 @@ from stripwatch.recording.reader import read_lines
 from stripwatch.recording.writer import RecordingWriter
 from stripwatch.rpc.codec.frames import decode_end, decode_start
 from stripwatch.runtime.lifecycle import Lifecycle
+from stripwatch.runtime.logging import of_run
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class Recorder:
         if entry.run not in progress.open and entry.run not in progress.whole:  # a repeated batch may follow the ends
             if entry.run not in progress.skipped:
                 progress.skipped.add(entry.run)
-                log.warning("run is left out, its start was not recorded", extra={"run": str(entry.run)})
+                log.warning("run is left out, its start was not recorded", extra=of_run(entry.run))
             return
         writer.write(entry, published_ns=int(tapped.id.partition("-")[0] or 0) * 1_000_000)
         if entry.kind is Kind.FRAME:
@@ -140,7 +141,7 @@ class Recorder:
             writer.finish()
             return
         for run in progress.cut:
-            log.warning("run is left out, it had not ended when the recording did", extra={"run": str(run)})
+            log.warning("run is left out, it had not ended when the recording did", extra=of_run(run))
         writer.seal()
         with RecordingWriter(self._path, ".whole.part") as whole:
             for line in read_lines(writer.part):

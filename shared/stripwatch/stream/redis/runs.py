@@ -101,7 +101,7 @@ class RedisRuns:
     def _take_out(self, name: bytes) -> None:
         """What is no run of ours would be due for ever, and hide those that are."""
         if self._client.do("ZREM", self._keys.open, name):
-            log.warning("an open run that is none is taken out", extra={"run": name.decode(errors="replace")})
+            log.warning("an open run that is none is taken out", extra={"entry": name.decode(errors="replace")})
 
     def now_ms(self) -> int:
         return self._client.now_ms(self._keys.open)
