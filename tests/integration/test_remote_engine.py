@@ -14,7 +14,7 @@ import trustme
 from certificates import write
 from inference_server import InferenceServer, listening, remote, remote_build, served
 from model_process import Service, wait
-from stripwatch.domain.model import ModelRef
+from stripwatch.domain.model import ModelKind, ModelRef
 from stripwatch.domain.recipe import Role
 from stripwatch.errors import (
     ModelNotReady,
@@ -24,15 +24,18 @@ from stripwatch.errors import (
     StripwatchError,
 )
 from stripwatch.local.ports import free_ports
+from stripwatch.models.batching import Batcher, Batching
 from stripwatch.models.engines import builder
 from stripwatch.models.load import LoadedModel, load
 from stripwatch.models.manifest import read_manifest
+from stripwatch.models.served import ServedModels
 from stripwatch.models.settings import ModelServiceSettings
-from stripwatch.models.store import ModelFolder
+from stripwatch.models.store import ModelFolder, ModelStore
 from stripwatch.ports import Engine
 from stripwatch.rpc.codec.models import quantise
 from stripwatch.rpc.oip import open_inference_pb2 as pb
 from stripwatch.runtime import settings
+from stripwatch.runtime.deadline import Deadline
 from tiny_models import descriptors_of, expected_scores, grey_tiles, write_model
 
 CLASSES = ("healthy", "patches", "scratches")
@@ -279,6 +282,54 @@ def test_the_server_is_asked_over_tls_with_the_files_of_all_else(tmp_path: Path)
 def test_settings_that_name_no_server_or_no_model_end_a_service_at_its_start(given: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsInvalid, match=words):
         settings.load(ModelServiceSettings, **given)
+
+
+def _served(folder: Path, port: int) -> ServedModels:
+    build = builder("remote", remote=remote(port))
+    models = ServedModels(
+        ModelStore([folder]),
+        ModelKind.CLASSIFIER,
+        (),
+        lambda found: load(found, build),
+        lambda name, engines, _whole: Batcher(name, engines, Batching()),
+        elsewhere=True,
+    )
+    models.load()
+    return models
+
+
+def test_a_new_version_is_served_once_both_its_folder_and_the_server_have_it(tmp_path: Path, server: Running) -> None:
+    service, port = server
+    service.put("steel/1", _graph(write_model(tmp_path, "steel", "1")))
+    models = _served(tmp_path, port)
+    newer = write_model(tmp_path, "steel", "2", bias=20)
+    models.rescan()
+    models.rescan()
+    assert models.find("steel").spec.ref.version == "1"
+    assert models.ready() is None
+    service.put("steel/2", _graph(newer))
+    models.rescan()
+    assert models.find("steel").spec.ref.version == "2"
+    models.close(5)
+
+
+def test_what_waits_for_a_lost_server_is_still_answered_when_the_model_is_served_anew(
+    tmp_path: Path, server: Running
+) -> None:
+    service, port = server
+    service.put("steel/1", _graph(write_model(tmp_path, classes=CLASSES)))
+    models = _served(tmp_path, port)
+    before, tiles = models.find("steel"), grey_tiles([10, 128, 250])
+    waiting = before.batcher.submit(tiles, Deadline.after(60))
+    service.version = "1.1"
+    assert "is testserver/1.1" in (models.ready() or "")
+    models.rescan()
+    assert models.ready() is None
+    np.testing.assert_allclose(waiting.result()[0], expected_scores(tiles, CLASSES), atol=1e-5)
+    assert models.find("steel").spec.engine == "remote/testserver/1.1 onnxruntime_onnx"
+    with pytest.raises(ModelNotReady, match="stopping"):
+        before.batcher.submit(tiles, Deadline.after(60))
+    models.close(5)
 
 
 def test_a_service_is_ready_while_its_server_has_the_right_model_and_only_then(tmp_path: Path) -> None:

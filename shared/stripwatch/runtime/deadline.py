@@ -39,9 +39,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def insist(step: Callable[[], T], away: type[Exception], again: Callable[[float], bool]) -> T:
+def insist(step: Callable[[], T], away: type[Exception], again: Callable[[float], bool], limit: float = 1.0) -> T:
     """The step's answer; after `away` tried again while `again`, given the seconds to wait, waits and says True."""
-    for wait in backoff(limit=1.0):
+    for wait in backoff(limit=limit):
         try:
             return step()
         except away as error:

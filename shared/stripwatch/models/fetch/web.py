@@ -19,6 +19,7 @@ from stripwatch.errors import BadInput, NotFound, PeerUnavailable, SettingsInval
 from stripwatch.runtime.deadline import Deadline, insist
 
 _SILENCE_S = 30.0
+_LONGEST_WAIT_S = 10.0
 _CHUNK = 1 << 20
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _NO_HEADERS: Mapping[str, str] = {}
@@ -71,7 +72,7 @@ class Web:
             self._once(url, most, into, show, headers)
             return into.getvalue()
 
-        return insist(once, PeerUnavailable, self._again)
+        return insist(once, PeerUnavailable, self._again, _LONGEST_WAIT_S)
 
     def save(self, url: str, place: Path, most: int, show: str = "") -> str:
         """Into a file; the SHA-256 of what came. Raises as `read`."""
@@ -80,7 +81,7 @@ class Web:
             with place.open("wb") as into:
                 return self._once(url, most, into, show, _NO_HEADERS)
 
-        return insist(once, PeerUnavailable, self._again)
+        return insist(once, PeerUnavailable, self._again, _LONGEST_WAIT_S)
 
     def _again(self, wait: float) -> bool:
         if self._deadline.left() <= wait:
