@@ -149,8 +149,8 @@ def make_streams(plant: Plant) -> None:
 
 
 def asked(plant: Plant) -> int:
-    """The number that KEDA's scaler would get: as its user, XLEN of the stream."""
-    client = redis.Redis.from_url(plant.url("scaler"), driver_info=None)
+    """The number that KEDA's scaler would get: as its user, XLEN of the stream, after HELLO as its Go client begins."""
+    client = redis.Redis.from_url(plant.url("scaler"), driver_info=None, protocol=3)
     assert client.ping()
     return int(client.xlen(trigger("preprocess", "edge", "keda-streams")["stream"]))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 import yaml
-from redis_servers import answers, binaries, free_port, wait_for
+from redis_servers import answers, binaries, free_port, server, wait_for
 
 from manifests import of_kind, pods, rendered
 from stripwatch.stream import connect
@@ -87,20 +87,30 @@ def test_the_kubernetes_overlay_gives_each_service_its_own_user() -> None:
     assert list(secrets[pod["volumes"][0]["secret"]["secretName"]]) == ["users.acl"]
 
 
-def test_the_probes_of_redis_need_no_user_and_an_error_is_alive_but_not_ready(tmp_path: Path) -> None:
-    """An error is what a server answers that still reads its file."""
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+
+
+def probed(overlay: str, port: int) -> list[int]:
+    """How the probes of an overlay's Redis end."""
     if not shutil.which("redis-cli"):
         pytest.skip("needs redis-cli (make system)")
-    container = pods(rendered("edge"))["redis"]["spec"]["containers"][0]
+    container = pods(rendered(overlay))["redis"]["spec"]["containers"][0]
+    commands = [[word, "-p", str(port), *rest] for word, *rest in (container[one]["exec"]["command"] for one in PROBES)]
+    return [subprocess.run(one, capture_output=True, check=False).returncode for one in commands]
 
-    def probe(name: str) -> int:
-        program, *arguments = container[name]["exec"]["command"]
-        d = subprocess.run([program, "-p", str(port), *arguments], capture_output=True, check=False); print(d); return d.returncode
 
+def test_the_probes_of_redis_without_users_ask_as_anybody(tmp_path: Path) -> None:
+    with server(next(iter(binaries().values())), tmp_path) as port:
+        assert probed("dev", port) == [0, 0, 0]
+
+
+def test_the_probes_of_redis_with_users_ask_as_the_one_for_it_and_an_error_is_alive_but_not_ready(
+    tmp_path: Path,
+) -> None:
+    """An error is what a server answers that still reads its file."""
     port = free_port()
     with compose_redis(tmp_path, port) as users:
-        names = ("startupProbe", "readinessProbe", "livenessProbe")
-        assert [probe(name) for name in names] == [0, 0, 0]
+        assert probed("edge", port) == [0, 0, 0]
         operator = redis.Redis.from_url((users / "operator" / "url").read_text())
-        operator.acl_setuser("default", enabled=True, commands=["-ping"])
-        assert [probe(name) for name in names] == [1, 1, 0]
+        operator.acl_setuser("probe", enabled=True, commands=["-ping"])
+        assert probed("edge", port) == [1, 1, 0]
