@@ -36,6 +36,7 @@ from stripwatch.rpc.codec.models import quantise
 from stripwatch.rpc.oip import open_inference_pb2 as pb
 from stripwatch.runtime import settings
 from stripwatch.runtime.deadline import Deadline
+from stripwatch.runtime.metrics.engines import MODEL_INFO
 from tiny_models import descriptors_of, expected_scores, grey_tiles, write_model
 
 CLASSES = ("healthy", "patches", "scratches")
@@ -327,6 +328,9 @@ def test_what_waits_for_a_lost_server_is_still_answered_when_the_model_is_served
     assert models.ready() is None
     np.testing.assert_allclose(waiting.result()[0], expected_scores(tiles, CLASSES), atol=1e-5)
     assert models.find("steel").spec.engine == "remote/testserver/1.1 onnxruntime_onnx"
+    (info,) = MODEL_INFO.collect()
+    told = [one.labels["engine"] for one in info.samples if one.labels["sha256"] == before.spec.sha256]
+    assert told == ["remote/testserver/1.1 onnxruntime_onnx"]
     with pytest.raises(ModelNotReady, match="stopping"):
         before.batcher.submit(tiles, Deadline.after(60))
     models.close(5)

@@ -16,7 +16,7 @@ from stripwatch.models.signature import FILE as SIGNATURE
 from stripwatch.models.store import ModelFolder, ModelStore, version_key
 from stripwatch.ports import Engine
 from stripwatch.runtime.deadline import Deadline
-from stripwatch.runtime.metrics.engines import serves
+from stripwatch.runtime.metrics.engines import served_no_more, serves
 
 log = logging.getLogger(__name__)
 
@@ -168,6 +168,8 @@ class ServedModels:
         before = self._served.get(folder.ref)
         served = Served(model.spec, self._queue(name, model.engines, False), head, engines)
         self._served = {**self._served, folder.ref: served}
+        if before:
+            served_no_more(before.spec)
         serves(model.spec)
         self._passed.pop(folder.path, None)
         if before:

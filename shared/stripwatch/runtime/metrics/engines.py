@@ -49,3 +49,8 @@ class EngineMeter:
 def serves(spec: ModelSpec) -> None:
     """Says that a model is served from now on."""
     MODEL_INFO.labels(spec.kind.value, str(spec.ref), spec.engine, spec.sha256).set(1)
+
+
+def served_no_more(spec: ModelSpec) -> None:
+    """Says that a model is not served any more by that engine."""
+    MODEL_INFO.remove(spec.kind.value, str(spec.ref), spec.engine, spec.sha256)
