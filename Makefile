@@ -7,10 +7,10 @@ TESTS ?= tests
 WEIGHTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench bench-models soak overload durability audit chaos docs lock clean system fuzz mutate failover bench-acceptance bench-pipeline bench-quick bench-serving bench-latency bench-speed bench-startup bench-growth bench-remote
+.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench bench-models soak overload durability audit chaos docs lock clean system fuzz mutate failover bench-acceptance bench-pipeline bench-quick bench-serving bench-latency bench-speed bench-startup bench-growth e2e-containers bench-remote
 
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -96,6 +96,12 @@ bench-growth: $(VENV)/.dev ## What grows with frames, cameras, strips, workers a
 
 bench-startup: $(VENV)/.dev ## How long services take to be ready, and their memory; SIZE=--quick, OUT=file
 	$(BIN)/python benchmarks/startup.py $(SIZE) $(if $(OUT),--out '$(OUT)')
+
+# Whatever happens on the way, nothing of it stays: containers, volumes, namespaces, the engine, the images.
+e2e-containers: system $(VENV)/.dev ## Images, the compose file and each Deployment on a real engine, as root; 20 minutes
+	@trap 'PYTHONPATH=tests $(BIN)/python -m containers clean' EXIT; trap 'exit 130' INT TERM; set -e; \
+	for step in system build third-party; do PYTHONPATH=tests $(BIN)/python -m containers $$step; done; \
+	$(BIN)/pytest tests/containers tests/unit/test_manifests.py tests/unit/test_k8s_*.py
 
 overload: $(VENV)/.dev ## A line offered 0.5 to 5 times what it can judge: latency, shed frames, recovery; OUT=file
 	$(BIN)/python benchmarks/overload.py $(if $(OUT),--out '$(OUT)')
