@@ -17,6 +17,7 @@ from stripwatch.simulate.series import StripSeries
 LINE = "line1"
 FRAME_ROWS = 200
 WITHOUT_END = 0
+SERIES = StripSeries(3_000_000, 2_000.0, 400.0, 0.5, defects=(0, 2, 3))
 Verdict = dict[str, Any]
 """The `data` of a verdict's event is under `data`: docs/mes.md."""
 
@@ -28,7 +29,7 @@ class Strips:
     run: str
     count: int
     speed: float | None = None
-    series: StripSeries = StripSeries(3_000_000, 2_000.0, 400.0, 0.5, defects=(0, 2, 3))
+    series: StripSeries = SERIES
 
     def again(self, run: str, count: int | None = None) -> Strips:
         """The same strips, flat out, as another run."""

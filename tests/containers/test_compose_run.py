@@ -5,16 +5,20 @@ One story: each test goes on with the stack that the one before it left.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from containers.figures import Figures, memory_mib, seconds_to_ready
+from containers import prometheus
+from containers.figures import Figures, memory_mib, most_memory_mib, seconds_to_ready
 from containers.mes import Mes, watching
-from containers.metered import totals
+from containers.metered import series, totals
 from containers.stack import PIPELINE, Stack, until
 from containers.strips import LINE, WITHOUT_END, Strips, awaited, incomplete, of_run, sending, sent, verdicts
+from containers.wheels import ROOT
+from monitoring_queries import panel_queries
 from stripwatch.stream.keys import FRAMES_GROUP, Keys
 from stripwatch.testing.golden import compare_all
 
@@ -22,7 +26,9 @@ KEYS = Keys(LINE)
 SERVICES = ("classifier", "anomaly", "preprocess", "aggregator")
 ROLLED = ("aggregator", "classifier", "anomaly", "preprocess")
 """In the order of an upgrade."""
+DASHBOARD = ROOT / "deploy/monitoring/grafana/stripwatch.json"
 SETTLED_S = 10.0
+LOADED_S = 20.0
 SPEED = 1.0
 
 
@@ -72,7 +78,7 @@ def crash_with_frames_in_hand(stack: Stack) -> int:
 
 
 def test_the_file_comes_up_healthy_as_it_is(up: Stack, figures: Figures) -> None:
-    assert {service: set(up.health(service)) for service in PIPELINE} == dict.fromkeys(PIPELINE, {"healthy"})
+    assert {service: set(up.health(service)) for service in PIPELINE} == {service: {"healthy"} for service in PIPELINE}
     time.sleep(SETTLED_S)
     figures.note("memory_at_rest_mib", **memory_mib(up))
 
@@ -83,6 +89,39 @@ def test_three_strips_get_three_verdicts(up: Stack) -> None:
     assert incomplete(strips, found) == []
     assert [one["data"]["disposition"] == "accept" for one in found] == [True, False, False]
     assert len(verdicts(up)) == 3
+
+
+def test_the_demo_fills_every_panel_and_pages_nobody(up: Stack, figures: Figures) -> None:
+    up.compose("--profile", "demo", "up", "-d", "--no-recreate", "ingest")
+    up.up("prometheus")
+    up.until_healthy("ingest", "prometheus")
+    empty = panel_queries(json.loads(DASHBOARD.read_text()))
+
+    def all_answered() -> bool:
+        empty[:] = [(title, expr) for title, expr in empty if not prometheus.numbers(expr)]
+        return not empty
+
+    try:
+        until(all_answered, "data in every panel", every=2.0)
+    except AssertionError:
+        assert empty == []
+    assert prometheus.targets() == dict.fromkeys((*SERVICES, "ingest", "prometheus"), 1)
+    assert {rule["health"] for rule in prometheus.rules()} == {"ok"}
+    assert prometheus.paged() == []
+    figures.note("metric_series", **{service: series(up, service) for service in (*SERVICES, "ingest")})
+    up.compose("--profile", "demo", "rm", "-sf", "ingest")
+
+
+def test_under_load_every_service_keeps_to_its_memory(up: Stack, figures: Figures) -> None:
+    strips = Strips("loaded", WITHOUT_END)
+    with sending(up, strips), most_memory_mib(up) as most:
+        time.sleep(LOADED_S)
+    figures.note("memory_under_load_mib", **most)
+    for service in PIPELINE:
+        state = up.inspect(up.ids(service)[0])
+        assert not state["State"]["OOMKilled"]
+        assert most[service] < state["HostConfig"]["Memory"] / 2**20
+    assert_all_but_the_last_as_undisturbed(up, strips)
 
 
 def test_every_service_is_soon_ready(up: Stack, figures: Figures) -> None:
