@@ -22,6 +22,8 @@ from containers.podman import Podman, unmount
 
 ADDRESS = "10.99.0.1"
 PAUSE = "localhost/pause:1"
+LOGS = (Path("/var/log/pods"), Path("/var/log/containers"))
+"""Where this kubelet writes pods' logs, whatever it is told."""
 START_S = 120.0
 
 NETWORK = {
@@ -138,6 +140,8 @@ def remove(folder: Path) -> None:
     """Undoes the mounts of a node that is gone, and its folder."""
     unmount(folder)
     shutil.rmtree(folder)
+    for place in LOGS:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _link(node: Node) -> None:
@@ -181,6 +185,7 @@ def _control_plane(folder: Path, programs: Path) -> dict[str, list[str]]:
             "bind-address": "127.0.0.1",
             "secure-port": 6443,
             "advertise-address": ADDRESS,
+            "kubelet-preferred-address-types": "InternalIP",
             "service-cluster-ip-range": "10.98.0.0/16",
             "token-auth-file": folder / "tokens.csv",
             "authorization-mode": "RBAC",
