@@ -11,7 +11,7 @@ from cluster import source
 from cluster.node import node
 from cluster.older import for_1_20
 from cluster.plant import Plant
-from containers import build, third_party
+from containers import build, packages, third_party
 from containers.__main__ import DEFAULT
 from containers.figures import Figures
 from containers.podman import Podman
@@ -27,6 +27,7 @@ def figures() -> Iterator[Figures]:
 
 @pytest.fixture(scope="session")
 def plant() -> Iterator[Plant]:
+    packages.install(source.missing())
     programs = source.build(DEFAULT / "kubernetes")
     podman = Podman(DEFAULT / "podman")
     images = [*build.build(podman, DEFAULT), *third_party.make(podman, DEFAULT)]

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 PROGRAMS = {
@@ -38,9 +39,9 @@ def missing() -> list[str]:
     return programs + [package for path, package in FILES.items() if not Path(path).exists()]
 
 
-def install() -> None:
+def install(more: Iterable[str] = ()) -> None:
     """Installs what is missing; no service of it is started, as dockerd would change the machine's network."""
-    wanted = missing()
+    wanted = [*missing(), *more]
     if not wanted:
         return
     forbid = not POLICY.exists()
