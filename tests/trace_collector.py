@@ -16,8 +16,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from e2e_parts import until
+from stripwatch.rpc.credentials import server_credentials
 from stripwatch.runtime import tracing
 from stripwatch.runtime.settings import ServiceSettings, load
+from stripwatch.runtime.tls import TlsFiles
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Seen:
 class Collector(pb_grpc.TraceServiceServicer):
     """All spans that came."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, secure: bool = False) -> None:
+        self._scheme = "https" if secure else "http"
         self.port = 0
         self._lock = threading.Lock()
         self._seen: list[Seen] = []
@@ -59,7 +62,7 @@ class Collector(pb_grpc.TraceServiceServicer):
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     def spans(self, name: str = "", service: str = "", **facts: Any) -> list[Seen]:
         """Those of a name, of a service and with certain facts (`stripwatch.` left out), in order of their begin."""
@@ -98,12 +101,15 @@ def _value(given: Any) -> Any:
 
 
 @contextmanager
-def collector(port: int = 0) -> Iterator[Collector]:
-    """Listens on loopback for as long as the block lasts."""
+def collector(tls: TlsFiles | None = None) -> Iterator[Collector]:
+    """Listens on loopback for as long as the block lasts; with `tls` over TLS, to those who have a certificate."""
     server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
-    servicer = Collector()
+    servicer = Collector(secure=tls is not None)
     pb_grpc.add_TraceServiceServicer_to_server(servicer, server)
-    servicer.port = server.add_insecure_port(f"127.0.0.1:{port}")
+    if tls:
+        servicer.port = server.add_secure_port("127.0.0.1:0", server_credentials(tls))
+    else:
+        servicer.port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
         yield servicer

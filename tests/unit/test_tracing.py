@@ -7,11 +7,15 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+import certificates
+from certificates import write
 from stripwatch.domain.frame import RunId
 from stripwatch.errors import SettingsInvalid
 from stripwatch.local.ports import free_ports
@@ -20,7 +24,7 @@ from stripwatch.runtime import tracing
 from stripwatch.runtime.logging import JsonFormatter
 from stripwatch.runtime.settings import ServiceSettings, load
 from stripwatch.runtime.tracing import NOTHING
-from trace_collector import Collector, tracing_into
+from trace_collector import Collector, collector, tracing_into
 
 CONTEXT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 RUN = RunId("line1", "s1", "r1")
@@ -191,3 +195,28 @@ def test_a_collector_that_is_away_is_told_of_once_and_holds_up_no_end(caplog: py
     tracing.close()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert caplog.records[0].getMessage() == "traces are lost: the collector does not take them"
+
+
+def test_over_tls_traces_go_by_the_authorities_and_with_the_certificate_of_the_service_as_they_are_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = trustme.CA(), trustme.CA()
+    served = write(tmp_path / "collector", first, trusts=(first,))
+    own = write(tmp_path / "service", second, trusts=(first,))  # of an authority that the collector does not know
+    for name, value in certificates.settings(own).items():
+        monkeypatch.setenv(name, value)
+    with collector(served) as found:
+        tracing.configure("test", settings(found.endpoint))
+        write(tmp_path / "service", first)
+
+        def came(found: Collector) -> bool:
+            tracing.begin("x").end()
+            return bool(found.spans("x"))
+
+        found.wait_for(came, "a span, once the certificate is one that the collector knows")
+        tracing.close()
+    with collector(write(tmp_path / "stranger", second, trusts=(first,))) as stranger:
+        tracing.configure("test", settings(stranger.endpoint))
+        tracing.begin("x").end()
+        tracing.close()
+        assert stranger.spans() == []

@@ -195,5 +195,6 @@ class Batcher:
         if part.start == 0:
             queued_ns = began_ns - round((started - part.job.queued_at) * 1e9)
             part.job.span.child("wait for an engine", at_ns=queued_ns).end(at_ns=began_ns)
-        facts = {"stripwatch.model": self.name, "stripwatch.tiles": len(part), "stripwatch.run_tiles": tiles}
-        part.job.span.child("run engine", facts=facts, at_ns=began_ns).end()
+        engine = part.job.span.child("run engine", at_ns=began_ns)
+        engine.note({"stripwatch.model": self.name, "stripwatch.tiles": len(part), "stripwatch.run_tiles": tiles})
+        engine.end()

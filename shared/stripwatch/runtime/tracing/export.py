@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from urllib.parse import urlsplit
 
 import grpc
 from opentelemetry import trace as api
@@ -21,6 +20,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 import stripwatch
+from stripwatch.runtime.fresh import Fresh
 from stripwatch.runtime.tls import TlsFiles
 from stripwatch.runtime.tracing.context import ids
 from stripwatch.runtime.tracing.span import Fact, Here, Span, SpanKind
@@ -42,13 +42,7 @@ class Export:
     def __init__(self, service: str, endpoint: str, tls: TlsFiles | None) -> None:
         """`endpoint` is http://HOST:PORT, or https://... with the authorities of `tls`, else with the system's."""
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # it tells of every try
-        secure = urlsplit(endpoint).scheme == "https"
-        self._exporter = _Told(
-            endpoint,
-            OTLPSpanExporter(
-                endpoint, not secure, _credentials(tls) if secure else None, timeout=SEND_S, compression=None
-            ),
-        )
+        self._exporter = _Told(endpoint, tls)
         resource = Resource.create(
             {
                 "service.namespace": "stripwatch",
@@ -136,14 +130,26 @@ class _Taken:
 
 
 class _Told(SpanExporter):
-    """Says once that the collector takes nothing, and once that it does again."""
+    """Says once that the collector takes nothing, and once that it does again; goes by the newest files for TLS."""
 
-    def __init__(self, endpoint: str, inner: SpanExporter) -> None:
+    def __init__(self, endpoint: str, tls: TlsFiles | None) -> None:
         self._endpoint = endpoint
-        self._inner = inner
+        self._fresh = Fresh("files for TLS of the traces", tls.read) if tls and endpoint.startswith("https:") else None
+        self._pems = self._fresh.now() if self._fresh else None
+        self._inner = self._opened()
         self._away = False
 
+    def _opened(self) -> SpanExporter:
+        secure, pems = self._endpoint.startswith("https:"), self._pems
+        shown = (pems.ca, pems.key, pems.certificate) if pems else ()
+        credentials = grpc.ssl_channel_credentials(*shown) if secure else None
+        return OTLPSpanExporter(self._endpoint, not secure, credentials, timeout=SEND_S)
+
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        if self._fresh and (newest := self._fresh.now()) != self._pems:
+            self._pems = newest
+            self._inner.shutdown()
+            self._inner = self._opened()
         result = self._inner.export(spans)
         away = result is not SpanExportResult.SUCCESS
         if away and not self._away:
@@ -160,10 +166,3 @@ class _Told(SpanExporter):
 def _remote(context: str) -> api.SpanContext:
     trace_id, span_id = ids(context)
     return api.SpanContext(int(trace_id, 16), int(span_id, 16), True, api.TraceFlags(api.TraceFlags.SAMPLED))
-
-
-def _credentials(tls: TlsFiles | None) -> grpc.ChannelCredentials:
-    if tls is None:
-        return grpc.ssl_channel_credentials()
-    pems = tls.read()
-    return grpc.ssl_channel_credentials(pems.ca, pems.key, pems.certificate)
