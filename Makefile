@@ -7,7 +7,7 @@ TESTS ?= tests
 WEIGHTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench bench-models soak overload durability audit chaos docs lock clean system fuzz mutate failover bench-acceptance bench-pipeline bench-quick bench-serving bench-latency bench-speed bench-startup bench-growth e2e-containers bench-remote
+.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench bench-models soak overload durability audit chaos docs lock clean system fuzz mutate failover bench-acceptance bench-pipeline bench-quick bench-serving bench-latency bench-speed bench-startup bench-growth e2e-containers e2e-cluster bench-remote
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -135,6 +135,10 @@ failover: $(VENV)/.dev ## What a fail-over behind Sentinels loses; writes benchm
 bench-serving: $(VENV)/.dev ## Our service beside five model servers, each in its own environment; MODELS='A/1 B/2', SECONDS, OUT
 	$(BIN)/python benchmarks/serving.py --seconds $(or $(SECONDS),3) $(addprefix --model-folder ,$(MODELS)) \
 	  $(if $(OUT),--out '$(OUT)')
+
+# Of it only the compiled Kubernetes stays, in $$TMPDIR/stripwatch-cluster: 12 minutes for who runs it again.
+e2e-cluster: system $(VENV)/.dev ## The dev overlay on a real, if old, Kubernetes node built from source, as root; 40 minutes
+	@trap 'PYTHONPATH=tests $(BIN)/python -m containers clean' EXIT; trap 'exit 130' INT TERM; $(BIN)/pytest tests/cluster
 
 bench-remote: $(VENV)/.dev ## The remote engine, its model run by MLServer, beside the local one; SIZE=--quick, OUT=file
 	$(BIN)/python benchmarks/remote.py $(SIZE) $(if $(OUT),--out '$(OUT)')

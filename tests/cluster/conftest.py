@@ -28,7 +28,7 @@ def figures() -> Iterator[Figures]:
 @pytest.fixture(scope="session")
 def plant() -> Iterator[Plant]:
     packages.install(source.missing())
-    programs = source.build(DEFAULT / "kubernetes")
+    programs = source.build(DEFAULT.with_name("stripwatch-cluster"))
     podman = Podman(DEFAULT / "podman")
     images = [*build.build(podman, DEFAULT), *third_party.make(podman, DEFAULT)]
     with node(DEFAULT / "node", programs, podman) as running:
