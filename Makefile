@@ -136,7 +136,7 @@ bench-serving: $(VENV)/.dev ## Our service beside five model servers, each in it
 	$(BIN)/python benchmarks/serving.py --seconds $(or $(SECONDS),3) $(addprefix --model-folder ,$(MODELS)) \
 	  $(if $(OUT),--out '$(OUT)')
 
-# Of it only the compiled Kubernetes stays, in $$TMPDIR/stripwatch-cluster: 12 minutes for who runs it again.
+# Of it only the compiled Kubernetes stays, in $TMPDIR/stripwatch-cluster: 12 minutes for who runs it again.
 e2e-cluster: system $(VENV)/.dev ## The dev overlay on a real, if old, Kubernetes node built from source, as root; 40 minutes
 	@trap 'PYTHONPATH=tests $(BIN)/python -m containers clean' EXIT; trap 'exit 130' INT TERM; $(BIN)/pytest tests/cluster
 
