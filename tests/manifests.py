@@ -46,6 +46,12 @@ def require_kubectl() -> None:
 @functools.cache
 def rendered(overlay: str, *added: str) -> tuple[Object, ...]:
     """The objects of an overlay, `added` components on top of its own."""
+    listed = [f"../../components/{name}" for name in added]
+    return kustomized(yaml.safe_dump({"namespace": "stripwatch", "resources": [f"../{overlay}"], "components": listed}))
+
+
+def kustomized(text: str) -> tuple[Object, ...]:
+    """The objects of a kustomization.yaml that stands in a folder beside the overlays."""
     require_kubectl()
     with tempfile.TemporaryDirectory() as folder:
         for place in ("k8s", "deploy/monitoring", "deploy/redis"):
@@ -54,9 +60,7 @@ def rendered(overlay: str, *added: str) -> tuple[Object, ...]:
         subprocess.run(["sh", f"{folder}/deploy/redis/make-users", made, "redis:6379", *USERS], check=True)
         own = Path(folder) / "k8s" / "overlays" / "own"
         own.mkdir()
-        listed = [f"../../components/{name}" for name in added]
-        kustomization = {"kind": "Kustomization", "resources": [f"../{overlay}"], "components": listed}
-        (own / "kustomization.yaml").write_text(yaml.safe_dump({"namespace": "stripwatch", **kustomization}))
+        (own / "kustomization.yaml").write_text(text)
         done = subprocess.run(["kubectl", "kustomize", str(own)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return tuple(yaml.safe_load_all(done.stdout))

@@ -14,7 +14,19 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from manifests import ADDED, OVERLAYS, ROOT, SERVICES, Object, components, environment, of_kind, pods, rendered
+from manifests import (
+    ADDED,
+    OVERLAYS,
+    ROOT,
+    SERVICES,
+    Object,
+    components,
+    environment,
+    kustomized,
+    of_kind,
+    pods,
+    rendered,
+)
 from stripwatch.models.fetch.settings import FetchSettings
 from stripwatch.runtime.settings import PREFIX, LineSettings, TransportSettings, load
 
@@ -232,3 +244,17 @@ def test_an_edge_box_of_two_cores_and_four_gib_holds_all_and_a_rolling_update() 
         millis, mib = millis + more * cpu, mib + more * int(requests["memory"].removesuffix("Mi"))
     assert millis <= 1800  # and the cluster itself
     assert mib <= 3072
+
+
+def test_the_overlay_that_the_page_shows_changes_what_it_says() -> None:
+    page = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```yaml\n(# k8s/overlays/plant/kustomization.yaml\n.*?)```", page, re.DOTALL)
+    objects = kustomized(text)
+    before = pods(rendered("production"))["classifier"]
+    pod = pods(objects)["classifier"]
+    assert pod["spec"]["containers"][0]["image"] == "registry.plant/stripwatch-classifier@sha256:..."
+    assert environment(objects, pod)["STRIPWATCH_SERVE"] == "steel-fast"
+    given, original = (one["spec"]["containers"][0]["envFrom"] for one in (pod, before))
+    assert [one for one in given if one not in original], "a changed setting is a rolling update"
+    policies = {item["metadata"]["name"]: item["spec"] for item in of_kind(objects, "NetworkPolicy")}
+    assert policies["ingest-to-cameras"]["egress"][0]["to"] == [{"ipBlock": {"cidr": "10.20.0.0/24"}}]
