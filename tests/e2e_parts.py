@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stripwatch.domain.frame import RunId
 from stripwatch.errors import Conflict
 from stripwatch.feed import owner_name
 from stripwatch.local import Pipeline
@@ -25,6 +26,12 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> No
     while not condition():
         assert time.monotonic() < end, f"{what}: not after {seconds:g} s"
         time.sleep(0.02)
+
+
+def judged(line: LineStream, run: RunId) -> int:
+    """How many frames of an open run are judged."""
+    state = line.runs.state(run)
+    return sum(int.from_bytes(one.judged).bit_count() for one in state.cameras.values()) if state else 0
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis_servers import binaries
 
-from e2e_parts import SERIES, Start, until
+from e2e_parts import SERIES, Start, judged, until
 from stripwatch.domain.frame import RunId
 from stripwatch.domain.verdict import StripVerdict
 from stripwatch.local import EmbeddedRedis, Pipeline
@@ -32,11 +32,6 @@ def verdicts_of(line: LineStream) -> list[StripVerdict]:
 
 def lost(verdict: StripVerdict) -> int:
     return sum(camera.expected - camera.judged for camera in verdict.cameras)
-
-
-def judged(line: LineStream, run: RunId) -> int:
-    state = line.runs.state(run)
-    return sum(int.from_bytes(one.judged).bit_count() for one in state.cameras.values()) if state else 0
 
 
 def stopped_with_frames_in_hand(worker: Child, line: LineStream) -> bool:
