@@ -162,6 +162,7 @@ def test_the_aggregator_keeps_account_and_closes(lines: Callable[[str], LineStre
     line.results.leave("a")
     line.beats.beat("aggregate", "a", 10_000)
     assert standing(line).alive["aggregate"] == 1
+    assert line.source.memory().used > 0
 
 
 def test_an_mes_reads_verdicts_with_its_group_and_acknowledges(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
+import grpc
 import pytest
 import redis
 from prometheus_client.samples import Sample
@@ -16,9 +17,14 @@ from preprocess_cases import header_of, strip_image
 from preprocess_process import service, start
 from stripwatch.domain.frame import Encoding, RunId
 from stripwatch.domain.strip import CameraEnd
-from stripwatch.ports import Kind, LineState, LineStream, Outgoing
+from stripwatch.ports import Backlog, Kind, LineState, LineStream, Outgoing
+from stripwatch.rpc.channel import open_channel
 from stripwatch.rpc.codec.frames import encode_end, encode_header
+from stripwatch.rpc.v1 import frame_pb2, verdict_pb2_grpc
+from stripwatch.rpc.v1 import verdict_pb2 as pb
+from stripwatch.runtime.lifecycle import Lifecycle
 from stripwatch.stream import connect
+from stripwatch_aggregator.lookout import Lookout
 from tiny_models import write_pair
 
 LABELS = {
@@ -36,6 +42,8 @@ class Plant:
     url: str
     line: LineStream
     ports: dict[str, int]
+    verdicts: str
+    """The address of the aggregator."""
 
     def pages(self) -> dict[str, list[Sample]]:
         return {name: scraped(port) for name, port in self.ports.items()}
@@ -93,7 +101,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
         for name in names:
             wait_for(is_ready(name, pages[name]), f"the {name}", LONG_S)
         stream = connect(url)
-        yield Plant(url, stream.line("line1"), pages)
+        yield Plant(url, stream.line("line1"), pages, f"127.0.0.1:{health['aggregator']}")
         stream.close()
 
 
@@ -239,3 +247,34 @@ def test_series_that_count_what_never_was_are_there_at_0(plant: Plant) -> None:
         value(pages["preprocess"], "requests_total", service="anomaly", code=code)
     assert value(pages["preprocess"], "redeliveries_total", line="line1") == 0
     assert value(pages["classifier"], "engine_failures_total", model="steel/1") == 0
+
+
+def test_calls_are_counted_by_how_they_ended_and_those_of_others_not_at_all(plant: Plant) -> None:
+    before = scraped(plant.ports["aggregator"])
+    with open_channel(plant.verdicts) as channel:
+        stub = verdict_pb2_grpc.VerdictsStub(channel)
+        stub.Status(pb.StatusRequest(line="line1"), timeout=LONG_S)
+        with pytest.raises(grpc.RpcError, match="no verdict"):
+            stub.Get(pb.GetRequest(run=frame_pb2.RunId(line="line1", strip="never", run="seen")), timeout=LONG_S)
+        watch = stub.Watch(pb.WatchRequest(line="line1", heartbeat_seconds=1), timeout=LONG_S)
+        next(watch)
+        watch.cancel()
+    ended = {"Status": "OK", "Get": "NOT_FOUND", "Watch": "CANCELLED"}
+
+    def calls(method: str, code: str) -> float:
+        after = scraped(plant.ports["aggregator"])
+        return gained(before, after, "served_requests_total", method=f"stripwatch.rpc.v1.Verdicts/{method}", code=code)
+
+    wait_for(lambda: all(calls(method, code) == 1 for method, code in ended.items()), "the end of the watch", LONG_S)
+    served = {sample.labels["method"] for sample in scraped(plant.ports["aggregator"]) if "method" in sample.labels}
+    assert served == {f"stripwatch.rpc.v1.Verdicts/{method}" for method in ended}
+
+
+def test_a_line_is_seen_as_empty_where_redis_lost_all_of_it(plant: Plant) -> None:
+    raw = redis.Redis.from_url(plant.url)
+    raw.delete(*raw.keys("sw:{line1}:*"))
+    raw.close()
+    lookout, line = Lookout(connect(plant.url), "line1", Lifecycle()), plant.line
+    seen = lookout.look(line)
+    assert (seen.frames, seen.results) == (Backlog(0, 0, 0), Backlog(0, 0, 0))
+    assert (seen.dead, seen.open_runs) == (0, 0)

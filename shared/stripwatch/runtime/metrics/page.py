@@ -24,7 +24,8 @@ def serve(service: str, given: ServiceSettings, ready: Callable[[], bool]) -> No
     if not port:
         return
     introduce(service, ready)
-    disable_created_metrics()  # a series more for each counter and histogram, which nobody asks for
+    # They would be a series more for each counter and histogram, which nobody asks for.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     newest = Fresh("files for TLS of the metrics", lambda: _Shown(tls.read(), tls.context())) if tls else None
     try:
         server, _ = start_http_server(

@@ -27,7 +27,7 @@ class VerdictMeter:
 
     def __init__(self, line: str) -> None:
         self._judged, self._failed = (RESULTS.labels(line, outcome) for outcome in ("judged", "failed"))
-        self._others = {
+        self._others: dict[Recorded, Counter] = {
             recorded: RESULTS.labels(line, "again" if recorded is Recorded.REPEAT else recorded.value)
             for recorded in Recorded
             if recorded is not Recorded.NEW
@@ -43,8 +43,10 @@ class VerdictMeter:
 
     def result(self, recorded: Recorded, *, failed: bool) -> None:
         """A frame's result, `failed` or judged, found its place."""
-        counter = self._others.get(recorded) or (self._failed if failed else self._judged)
-        counter.inc()
+        if recorded is Recorded.NEW:
+            (self._failed if failed else self._judged).inc()
+        else:
+            self._others[recorded].inc()
 
     def alarm(self) -> None:
         self._alarms.inc()
