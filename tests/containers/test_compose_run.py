@@ -6,8 +6,10 @@ One story: each test goes on with the stack that the one before it left.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +56,20 @@ def assert_as_undisturbed(stack: Stack, strips: Strips, found: list[dict[str, ob
     again = sent(stack, strips.again(f"{strips.run}-again", len(found)))
     difference = compare_all(again, found)
     assert difference is None, str(difference)
+
+
+def assert_all_but_the_last_as_undisturbed(stack: Stack, strips: Strips) -> None:
+    """Of strips without end: their source was stopped in the midst of the last one, whose verdict says so."""
+    client = stack.redis()
+    until(lambda: client.zcard(KEYS.open) == 0, f"every run of {strips.run} has its verdict")
+    found = list(of_run(stack, strips.run).values())
+    found.sort(key=lambda verdict: str(verdict["data"]["partId"]))
+    assert [one["data"]["partId"] for one in found] == [strips.series.strip(number) for number in range(len(found))]
+    *whole, last = found
+    (camera,) = last["data"]["cameras"]
+    assert camera["judged"] + camera["shed"] == camera["expected"]
+    assert {lost["detail"] for lost in camera["lost"]} <= {"source stopped"}
+    assert_as_undisturbed(stack, strips, whole)
 
 
 def held(stack: Stack, container: str) -> int:
@@ -207,15 +223,13 @@ def test_nothing_is_left_behind(up: Stack) -> None:
     assert client.xlen(KEYS.frames) == client.xlen(KEYS.results) == 0
 
 
-def assert_all_but_the_last_as_undisturbed(stack: Stack, strips: Strips) -> None:
-    """Of strips without end: their source was stopped in the midst of the last one, whose verdict says so."""
-    client = stack.redis()
-    until(lambda: client.zcard(KEYS.open) == 0, f"every run of {strips.run} has its verdict")
-    found = list(of_run(stack, strips.run).values())
-    found.sort(key=lambda verdict: str(verdict["data"]["partId"]))
-    assert [one["data"]["partId"] for one in found] == [strips.series.strip(number) for number in range(len(found))]
-    *whole, last = found
-    (camera,) = last["data"]["cameras"]
-    assert camera["judged"] + camera["shed"] == camera["expected"]
-    assert {lost["detail"] for lost in camera["lost"]} <= {"source stopped"}
-    assert_as_undisturbed(stack, strips, whole)
+def test_the_page_s_backup_comes_back_into_an_empty_volume(up: Stack, tmp_path: Path) -> None:
+    """Its commands as they stand, but for the name of compose and where the file and the volume are."""
+    before = verdicts(up)
+    page = (ROOT / "docs/compose.md").read_text().partition("## Backup")[2]
+    for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL)[:2]:
+        text = block.replace("docker compose", "docker-compose").replace("stripwatch_redis", f"{up.project}_redis")
+        text = text.replace("$PWD:/here", f"{tmp_path}:/here").replace("< backup.rdb", f"< {tmp_path}/backup.rdb")
+        up.run("sh", "-euc", text)
+    up.until_healthy(*PIPELINE)
+    assert verdicts(up) == before

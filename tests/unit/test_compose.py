@@ -37,16 +37,16 @@ RELEASE = re.compile(r"[A-Za-z0-9./_-]+:v?\d+\.\d+\.\d+[a-z0-9.-]*")
 every_service = pytest.mark.parametrize("name", SERVICES)
 
 
-def compose(*arguments: str) -> list[str]:
+def compose(*arguments: str) -> str:
     if not shutil.which("docker-compose"):
         pytest.skip("needs docker-compose (make system)")
     command = ["docker-compose", "-f", str(ROOT / "docker-compose.yml"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_compose_takes_the_file_with_all_its_profiles() -> None:
     profiles = [part for name in ("demo", "tools", "monitoring") for part in ("--profile", name)]
-    assert set(compose(*profiles, "config", "--services")) == set(SERVICES)
+    assert set(compose(*profiles, "config", "--services").split()) == set(SERVICES)
 
 
 def test_without_a_profile_it_is_the_pipeline_without_a_camera() -> None:
@@ -140,6 +140,17 @@ def test_every_setting_is_one_of_its_service(name: str) -> None:
 def test_the_command_line_is_told_what_it_understands() -> None:
     known = {f"{PREFIX}{field.upper()}" for kind in (RedisSettings, TransportSettings) for field in kind.model_fields}
     assert {key.removesuffix("_FILE") for key in SERVICES["cli"]["environment"]} <= known
+
+
+def test_the_page_s_example_of_a_camera_is_one_that_compose_takes(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "compose.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    override = tmp_path / "docker-compose.override.yml"
+    override.write_text(example)
+    merged = yaml.safe_load(compose("-f", str(override), "config"))["services"]["ingest"]
+    assert merged["read_only"]
+    assert merged["secrets"]
+    assert merged["environment"].keys() > SERVICES["ingest"]["environment"].keys()
 
 
 def test_no_password_is_in_the_file() -> None:
