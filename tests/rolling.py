@@ -22,7 +22,13 @@ from stripwatch.stream import connect
 LONG_S = 180.0
 SERVICES = ("aggregator", "classifier", "anomaly", "preprocess")
 """In the order of an update; the sources are on their own."""
-QUICK = {"CONNECTION_AGE_SECONDS": "1", "SHUTDOWN_DELAY_SECONDS": "0.5", "ENGINE_WORKERS": "1", "PREFETCH": "8"}
+QUICK = {
+    "CONNECTION_AGE_SECONDS": "1",
+    "SHUTDOWN_DELAY_SECONDS": "0.5",
+    "ENGINE_WORKERS": "1",
+    "PREFETCH": "8",
+    "RESCAN_SECONDS": "0.5",
+}
 
 
 @dataclass(frozen=True)

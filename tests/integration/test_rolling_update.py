@@ -18,7 +18,7 @@ from stripwatch.domain.verdict import StripVerdict
 from stripwatch.ports import LineState
 from stripwatch.rpc.codec.verdicts import decode_verdict
 from stripwatch.testing.golden import compare
-from tiny_models import write_pair
+from tiny_models import write_model, write_pair
 
 ROOT = Path(__file__).parents[2]
 RELEASE = ROOT / "tests" / "compat" / "0.1.0"
@@ -128,6 +128,36 @@ def test_a_source_is_replaced_between_two_strips_of_a_drained_line_or_declares_w
             "source stopped"
         }
         verify(plant, (1, 1001))
+
+
+def test_a_replay_that_was_killed_goes_on_with_its_strip_under_the_same_run(redis_url: str, tmp_path: Path) -> None:
+    with rolling(redis_url, tmp_path / "models", tmp_path) as plant:
+        once = {"RUN": "busy", "SIM_STRIPS": "1"}
+        killed = plant.source(**once)
+        wait_for(lambda: plant.line.runs.open_runs() != [], "the strip under way", LONG_S)
+        killed.process.kill()
+        killed.process.wait()
+        assert plant.events() == []
+        # Who was killed holds the line for a while: whoever watches over processes starts the next one again and again.
+        wait_for(lambda: plant.source(**once).process.wait(LONG_S) == 0, "the end of the source", LONG_S)
+        settle(plant)
+        assert not any(verdict.partial for verdict in of(plant).values())
+        verify(plant)
+
+
+def test_a_model_is_replaced_while_strips_run_and_each_strip_is_judged_by_one_version(
+    redis_url: str, tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    with rolling(redis_url, models, tmp_path) as plant:
+        source = plant.source(RUN="busy")
+        plant.goes_on()
+        write_model(models, "steel", "2", classes=("healthy", "scratches"), width=3)
+        wait_for(lambda: any("steel/2" in verdict.models for verdict in of(plant).values()), "the new model", LONG_S)
+        drained(plant, source)
+        by = {verdict.models for verdict in of(plant).values()}
+        assert by == {("steel/1", "texture/1"), ("steel/2", "texture/1")}
+        assert not any(verdict.partial for verdict in of(plant).values())
 
 
 def of(plant: Rolling) -> dict[str, StripVerdict]:
