@@ -270,6 +270,17 @@ def test_calls_are_counted_by_how_they_ended_and_those_of_others_not_at_all(plan
     assert served == {f"stripwatch.rpc.v1.Verdicts/{method}" for method in ended}
 
 
+def test_while_redis_does_not_answer_every_try_is_counted(plant: Plant) -> None:
+    def tries() -> dict[str, float]:
+        return {name: plant.counted(name, "redis_retries_total") for name in ("preprocess", "aggregator")}
+
+    before = tries()
+    raw = redis.Redis.from_url(plant.url)
+    raw.client_pause(7_000)  # longer than services wait for an answer
+    raw.close()
+    wait_for(lambda: all(count > before[name] for name, count in tries().items()), "another try of both", LONG_S)
+
+
 def test_a_line_is_seen_as_empty_where_redis_lost_all_of_it(plant: Plant) -> None:
     raw = redis.Redis.from_url(plant.url)
     raw.delete(*raw.keys("sw:{line1}:*"))
