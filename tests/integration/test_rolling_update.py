@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from redis_servers import binaries, server, wait_for
 
 from rolling import LONG_S, SERVICES, Replica, Rolling, rolling
@@ -89,12 +90,18 @@ def test_an_upgrade_from_the_release_before_and_back_changes_no_verdict(
         new = plant.source(RUN="busy", SIM_SEED="1001", TRACES_ENDPOINT="http://127.0.0.1:9", TRACES_SAMPLE="1")
         plant.line.source.set_state(LineState.RUNNING)
         plant.goes_on()
+        wait_for(lambda: is_traced(redis_url), "entries with a field that the release before does not know", LONG_S)
         for service in reversed(SERVICES):
             plant.replace(service, before)
             plant.goes_on()
         drained(plant, new)
         plant.line.source.set_state(LineState.RUNNING)
         verify(plant, (1, 1001))
+
+
+def is_traced(redis_url: str) -> bool:
+    raw = redis.Redis.from_url(redis_url)
+    return any(raw.type(key) == b"hash" and raw.hexists(key, "trace") for key in raw.keys("sw:{line1}:run:*"))
 
 
 def drained(plant: Rolling, source: Replica) -> None:
