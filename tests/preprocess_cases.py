@@ -112,6 +112,7 @@ class FakeScorer:
     requests: list[tuple[str, int]] = field(default_factory=list)
     by_descriptors: list[tuple[str, int]] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
+    traces: list[str] = field(default_factory=list)
     described: list[str] = field(default_factory=list)
 
     def describe(self, model: str, timeout_s: float) -> ModelSpec:
@@ -129,6 +130,7 @@ class FakeScorer:
         self, spec: ModelSpec, tiles: Tiles, timeout_s: float, *, descriptors: bool = False, trace: str = ""
     ) -> Answer:
         self.requests.append((str(spec.ref), len(tiles)))
+        self.traces.append(trace)
         assert tiles.shape[1:] == (spec.input.channels, spec.input.size, spec.input.size)
         greys = tiles.reshape(len(tiles), -1).mean(axis=1).round()
         answer = self._answer(spec, greys, timeout_s)
@@ -141,6 +143,7 @@ class FakeScorer:
         self, spec: ModelSpec, descriptors: Descriptors, timeout_s: float, *, trace: str = ""
     ) -> Answer:
         self.by_descriptors.append((str(spec.ref), len(descriptors)))
+        self.traces.append(trace)
         assert spec.descriptors is not None
         assert descriptors.shape[1:] == (spec.descriptors.width,)
         return self._answer(spec, descriptors.mean(axis=1), timeout_s)

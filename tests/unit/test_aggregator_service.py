@@ -354,7 +354,13 @@ def test_the_log_says_of_a_verdict_what_it_is_and_why() -> None:
     plant.send(result(0), replace(result(1, scratch(1))), end(2))
     plant.step(2)
     assert service.summary(decode_verdict(plant.verdicts()[0].body)) == {
-        "line": "line1", "strip": "strip7", "run": "run1", "disposition": "reject",
+        "line": "line1",
+        "strip": "strip7",
+        "run": "run1",
+        "disposition": "reject",
         "reason": "scratches: 1 defect on 0.04 m² (more than 5 a m² rejects)",
-        "frames": 2, "lost": 0, "coverage": 100.0, "defects": 1,
+        "frames": 2,
+        "lost": 0,
+        "coverage": 100.0,
+        "defects": 1,
     }

@@ -56,6 +56,7 @@ def test_a_batch_of_several_frames_is_linked_with_each_whose_trace_is_taken(into
     assert sorted(batch.links) == sorted((one.trace, one.id) for one in models)
     assert all(one.links == ((batch.trace, batch.id),) for one in models)
     assert batch.trace == trace_of(1)
+    assert plant.classifier.traces == plant.anomaly.traces == ["", f"00-{batch.trace}-{batch.id}-01"]
     sent = {f"00-{one.trace}-{one.id}-01" for one in into.spans("publish results")}
     assert {one.trace for one in plant.line.results.log.entries.values() if one.trace} == sent
     assert len(sent) == 3
@@ -126,3 +127,19 @@ def test_a_worker_that_stops_says_what_it_handed_back(into: Collector) -> None:
     worker.service.stop()
     tracing.close()
     assert [one.fault for one in into.spans("process frames")] == ["handed back"]
+
+
+def test_a_frame_of_a_worker_that_died_goes_on_in_its_own_trace(into: Collector) -> None:
+    plant = Plant()
+    plant.start()
+    plant.classifier.hangs = True
+    send(plant, True)
+    first = plant.worker("w1")
+    first.until(lambda: len(first.service.hand) == 1 and first.service.dispatch.busy)
+    plant.classifier.hangs = False
+    plant.worker("w2", claim_idle_seconds=0.01).until(lambda: len(plant.results()) == 1)
+    tracing.close()
+    (worked,) = into.spans("process frames")
+    assert (worked.trace, worked.parent) == tracing.ids(context(0))
+    assert (worked.facts["messaging.client.id"], worked.facts["stripwatch.deliveries"]) == ("w2", 2)
+    assert [one.trace for one in into.spans("publish results")] == [worked.trace]
