@@ -159,3 +159,17 @@ def test_an_older_redis_refuses_a_newer_ones_backup_aloud(tmp_path: Path) -> Non
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode != 0
     assert "Can't handle RDB format version" in ended.stdout
+
+
+def test_where_redis_has_users_the_operator_takes_backups_and_no_service_does(tmp_path: Path) -> None:
+    found = binaries()
+    if not found:
+        pytest.skip("no redis-server here")
+    users, file = tmp_path / "users", tmp_path / "backup.rdb"
+    made = run('deploy/redis/make-users "$USERS" redis:6379 operator aggregator', USERS=users)
+    assert made.returncode == 0, made.stderr
+    with running(next(iter(found.values())), tmp_path, "--aclfile", str(users / "users.acl"), *DURABLE) as server:
+        for user, right in (("aggregator", False), ("operator", True)):
+            command = f'REDISCLI_AUTH="$(cat users/{user}/password)" deploy/redis/backup "$BACKUP" -p {server.port}'
+            taken = run(f"{command.replace('users/', f'{users}/')} --user {user}", BACKUP=file)
+            assert (taken.returncode == 0, file.exists()) == (right, right), taken.stderr
