@@ -66,6 +66,7 @@ def assert_all_but_the_last_as_undisturbed(stack: Stack, strips: Strips) -> None
     found.sort(key=lambda verdict: str(verdict["data"]["partId"]))
     assert [one["data"]["partId"] for one in found] == [strips.series.strip(number) for number in range(len(found))]
     *whole, last = found
+    assert whole
     (camera,) = last["data"]["cameras"]
     assert camera["judged"] + camera["shed"] == camera["expected"]
     assert {lost["detail"] for lost in camera["lost"]} <= {"source stopped"}
@@ -152,6 +153,7 @@ def test_what_is_scaled_up_takes_its_share(up: Stack) -> None:
     with sending(up, strips):
         until(lambda: all(totals(up, "preprocess", "stripwatch_frames_total")), "each worker has judged frames")
         until(lambda: all(totals(up, "classifier", "stripwatch_served_requests_total")), "each classifier was asked")
+        until(lambda: bool(of_run(up, strips.run)), "the first verdict")
     assert len(totals(up, "preprocess", "stripwatch_frames_total")) == 3
     assert len(totals(up, "classifier", "stripwatch_served_requests_total")) == 2
     assert_all_but_the_last_as_undisturbed(up, strips)
