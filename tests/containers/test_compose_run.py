@@ -73,25 +73,23 @@ def assert_all_but_the_last_as_undisturbed(stack: Stack, strips: Strips) -> None
     assert_as_undisturbed(stack, strips, whole)
 
 
-def held(stack: Stack, container: str) -> int:
-    """Frames that this worker has taken and not finished; its name in the group begins with its host's."""
-    host = stack.inspect(container)["Config"]["Hostname"]
-    consumers = stack.redis().xinfo_consumers(KEYS.frames, FRAMES_GROUP)
-    return sum(one["pending"] for one in consumers if one["name"].startswith(host))
-
-
 def crash_with_frames_in_hand(stack: Stack) -> int:
-    """Ends one of the workers at a moment at which it holds frames; returns how many."""
-    for _ in range(100):
-        for worker in stack.ids("preprocess"):
-            stack.docker("pause", worker)
-            frames = held(stack, worker)
-            if frames:
-                stack.crash(worker)
-            stack.docker("unpause", worker)
-            if frames:
-                return frames
-    raise AssertionError("no worker ever held a frame")
+    """Ends a worker that waits for the classifiers' answers; returns how many frames it had taken and not finished."""
+    client, worker, classifiers = stack.redis(), stack.ids("preprocess")[0], stack.ids("classifier")
+    host = stack.inspect(worker)["Config"]["Hostname"]
+
+    def held() -> int:
+        """A worker's name in the group begins with its host's."""
+        consumers = client.xinfo_consumers(KEYS.frames, FRAMES_GROUP)
+        return sum(one["pending"] for one in consumers if one["name"].startswith(host))
+
+    stack.docker("pause", *classifiers)
+    try:
+        until(lambda: held() > 0, "the worker holds frames", every=0.05)
+        stack.crash(worker)
+        return held()
+    finally:
+        stack.docker("unpause", *classifiers)
 
 
 def test_the_file_comes_up_healthy_as_it_is(up: Stack, figures: Figures) -> None:
