@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import subprocess
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,8 @@ class Rendered:
         """One workload with the ConfigMaps and Secrets of all, and the addresses of those that play already.
 
         Not quite as it is: podman knows no Services, so their names become host aliases; it publishes a container's
-        ports on the host, all pods' the same ones, so those go; a StatefulSet becomes a Deployment, its claims plain.
+        ports on the host, all pods' the same ones, so those go; a StatefulSet becomes a Deployment, its claims
+        plain; files of Secrets come as those of ConfigMaps.
         """
         given = [one for one in self.objects if one["kind"] in ("ConfigMap", "Secret")]
         found = next(one for one in self.objects if one["kind"] in KINDS and one["metadata"]["name"] == name)
@@ -47,9 +49,13 @@ class Rendered:
             given.append(claim | {"apiVersion": "v1", "kind": "PersistentVolumeClaim"})
             volume = claim["metadata"]["name"]
             pod.setdefault("volumes", []).append({"name": volume, "persistentVolumeClaim": {"claimName": volume}})
+        secrets = {one["metadata"]["name"]: one for one in given if one["kind"] == "Secret"}
         for volume in pod["volumes"]:
-            if "secret" in volume:  # podman 4.3 crashes where it is left out
-                volume["secret"].setdefault("optional", False)
+            if "secret" in volume:  # podman 4.3 puts their files there undecoded
+                secret = secrets[volume.pop("secret")["secretName"]]
+                data = {key: b64decode(value).decode() for key, value in secret["data"].items()}
+                given.append(secret | {"kind": "ConfigMap", "data": data})
+                volume["configMap"] = {"name": secret["metadata"]["name"]}
         workload["kind"] = "Deployment"
         workload["spec"]["replicas"] = 1
         return yaml.safe_dump_all([*given, workload])
