@@ -101,7 +101,7 @@ bench-startup: $(VENV)/.dev ## How long services take to be ready, and their mem
 e2e-containers: system $(VENV)/.dev ## Images, the compose file and each Deployment on a real engine, as root; 20 minutes
 	@trap 'PYTHONPATH=tests $(BIN)/python -m containers clean' EXIT; trap 'exit 130' INT TERM; set -e; \
 	for step in system build third-party; do PYTHONPATH=tests $(BIN)/python -m containers $$step; done; \
-	$(BIN)/pytest tests/containers tests/unit/test_manifests.py tests/unit/test_k8s_*.py
+	$(BIN)/pytest -s -v tests/containers tests/unit/test_manifests.py tests/unit/test_k8s_*.py
 
 overload: $(VENV)/.dev ## A line offered 0.5 to 5 times what it can judge: latency, shed frames, recovery; OUT=file
 	$(BIN)/python benchmarks/overload.py $(if $(OUT),--out '$(OUT)')
