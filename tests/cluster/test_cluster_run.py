@@ -58,9 +58,9 @@ def test_three_strips_get_three_verdicts(plant: Plant) -> None:
 
 
 def test_what_is_scaled_up_takes_its_share(plant: Plant) -> None:
-    plant.kubectl("scale", "deployment/preprocess", "--replicas=3")
-    plant.kubectl("scale", "deployment/classifier", "--replicas=3")
-    plant.until_rolled_out("deployment/preprocess", "deployment/classifier")
+    plant.kubectl("scale", "deployment/preprocess", "deployment/classifier", "--replicas=3")
+    plant.kubectl("scale", "deployment/anomaly", "--replicas=2")
+    plant.until_rolled_out("deployment/preprocess", "deployment/classifier", "deployment/anomaly")
     strips = Strips("scaled", WITHOUT_END, SPEED)
     with plant.sending(strips):
         for app, metric in (
@@ -72,6 +72,7 @@ def test_what_is_scaled_up_takes_its_share(plant: Plant) -> None:
 
 
 def test_pods_that_are_deleted_without_grace_lose_nothing(plant: Plant) -> None:
+    """With two scorers: the recipe goes on without the only one, and its verdict would say so."""
     strips = Strips("deleted", 8, SPEED)
     with plant.sending(strips):
         until(lambda: bool(plant.of_run(strips.run)), "the first verdict")
