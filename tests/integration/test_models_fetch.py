@@ -224,6 +224,7 @@ def _member(name: str, kind: bytes = tarfile.REGTYPE, data: bytes = b"x", target
         (gzip.compress(_member("steel/1/model.onnx"))[:-20], "expected a tar, got a damaged one"),
         (b"not a tar", "expected a tar, got a damaged one or another kind of file"),
     ],
+    ids=lambda given: given if isinstance(given, str) else "tar",  # compressed bytes hold the time that they were made
 )
 def test_a_tar_that_leads_out_lies_or_is_none_leaves_nothing(
     host: Host, shelf: Path, fetch: Fetch, tar: bytes, words: str
