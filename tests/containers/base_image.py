@@ -37,7 +37,8 @@ def make(folder: Path) -> Path:
     command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", MERGED, f"--include={','.join(PACKAGES)}"]
     command += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in LEFT_OUT]
     command += [f'--customize-hook=cp -a {python}/. "$1/usr/local/"', '--customize-hook=chroot "$1" ldconfig']
-    command += ['--customize-hook=chroot "$1" python -m ensurepip --default-pip', "bookworm", str(new)]
+    command += ['--customize-hook=chroot "$1" python -m ensurepip --default-pip']
+    command += ['--customize-hook=find "$1/usr/local" -name __pycache__ -exec rm -r {} +', "bookworm", str(new)]
     subprocess.run(command, check=True, env=os.environ | {"TMPDIR": str(folder)})
     return new.rename(tar)
 
@@ -53,8 +54,9 @@ def interpreter(folder: Path) -> Path:
     (folder / "lib/python3.11/site-packages").mkdir()
     (folder / "bin").mkdir()
     shutil.copy2(prefix / "bin/python3.11", folder / "bin/python3.11")
-    for shared in (folder / "lib").glob("libpython3.11.so.*"):  # without symbols, as the real one's
-        subprocess.run(["strip", "--strip-unneeded", shared], check=True)
+    for shared in (folder / "lib").rglob("*.so*"):  # without symbols, as the real one's
+        if not shared.is_symlink():
+            subprocess.run(["strip", "--strip-unneeded", shared], check=True)
     for name in ("python3", "python"):
         (folder / "bin" / name).symlink_to("python3.11")
     return folder

@@ -13,7 +13,7 @@ from containers import base_image, packages, wheels
 from containers.podman import Podman
 from containers.wheels import IMAGES, ROOT
 
-DEBS = ("tini", "redis-tools", "prometheus")
+DEBS = ("tini", "binutils", "redis-tools", "prometheus")
 
 
 def build(podman: Podman, scratch: Path, models: str = "default", targets: tuple[str, ...] = IMAGES) -> list[str]:
