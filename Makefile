@@ -7,7 +7,7 @@ TESTS ?= tests
 WEIGHTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench bench-models soak overload durability audit chaos docs lock clean system fuzz mutate failover bench-acceptance bench-pipeline bench-quick bench-serving bench-latency bench-speed bench-startup bench-growth e2e-containers e2e-cluster bench-remote
+.PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench bench-models soak overload durability audit chaos docs lock clean system fuzz mutate failover bench-acceptance bench-pipeline bench-quick bench-serving bench-latency bench-speed bench-startup bench-growth images sbom e2e-containers e2e-cluster bench-remote
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -96,6 +96,15 @@ bench-growth: $(VENV)/.dev ## What grows with frames, cameras, strips, workers a
 
 bench-startup: $(VENV)/.dev ## How long services take to be ready, and their memory; SIZE=--quick, OUT=file
 	$(BIN)/python benchmarks/startup.py $(SIZE) $(if $(OUT),--out '$(OUT)')
+
+CONTAINERS = PYTHONPATH=tests $(BIN)/python -m containers
+
+images: $(VENV)/.dev ## Every image without a registry of images, in podman's storage of the test bed; as root on Debian 12
+	$(CONTAINERS) system
+	$(CONTAINERS) build
+
+sbom: images ## A bill of material (CycloneDX) of each image; OUT=folder (var/sbom)
+	$(CONTAINERS) sbom --out '$(or $(OUT),var/sbom)'
 
 # Whatever happens on the way, nothing of it stays: containers, volumes, namespaces, the engine, the images.
 e2e-containers: system $(VENV)/.dev ## Images, the compose file and each Deployment on a real engine, as root; 20 minutes

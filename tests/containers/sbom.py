@@ -1,4 +1,4 @@
-"""Bills of material (CycloneDX) of the built images: what is installed in their environment, and Debian's packages."""
+"""Bills of material (CycloneDX) of the built images: packages of Python, Python itself, Debian's packages."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ sys.argv = ['cyclonedx-py', 'environment', '--output-reproducible', '--of=JSON',
 from cyclonedx_py._internal.cli import run
 raise SystemExit(run())
 """
+VERSION = "import platform; print(platform.python_version())"
 DEBIAN = "${Package} ${Version} ${Architecture}\\n"
 
 
@@ -47,6 +48,8 @@ def bill(podman: Podman, tool: Path, target: str) -> dict[str, Any]:
     run = ("run", "--rm", "--network=none", "--no-healthcheck", f"--volume={tool}:/mnt:ro")
     made: dict[str, Any] = json.loads(podman.run(*run, "--entrypoint=python", build.image(target), "-c", LIST))
     listed = podman.run(*run, "--entrypoint=dpkg-query", build.image(target), "--show", f"--showformat={DEBIAN}")
+    python = podman.run(*run, "--entrypoint=python", build.image(target), "-c", VERSION)
+    made["components"].append({"type": "platform", "name": "cpython", "version": python, "bom-ref": "cpython"})
     made["components"] += [_debian(*line.split()) for line in listed.splitlines()]
     described = {"type": "container", "name": f"stripwatch-{target}", "version": build.version()}
     made["metadata"]["component"] = described

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from containers import base_image, build
 from containers.podman import Podman
@@ -43,9 +44,10 @@ def weigh(podman: Podman, scratch: Path, image: str) -> Weight:
     unpacked = int(podman.run("image", "inspect", "--format={{.Size}}", image))
     run = ("run", "--rm", "--network=none", "--no-healthcheck", "--entrypoint=python", image, "-c", WEIGH)
     parts = {} if image == base_image.NAME else json.loads(podman.run(*run))
-    folder = scratch / "packed" / short.replace("/", "-").replace(":", "-")
-    podman.run("push", "--compress", image, f"dir:{folder}")
-    return Weight(short, unpacked, sum(file.stat().st_size for file in folder.iterdir()), parts)
+    with TemporaryDirectory(dir=scratch) as folder:  # what a registry would hold
+        podman.run("push", "--compress", image, f"dir:{folder}")
+        packed = sum(file.stat().st_size for file in Path(folder).iterdir())
+    return Weight(short, unpacked, packed, parts)
 
 
 def table(podman: Podman, scratch: Path) -> str:
