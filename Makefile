@@ -10,7 +10,7 @@ WEIGHTS ?=
 .PHONY: help setup demo test lint types contracts protos protos-check manifests train paper paper-recipe bench bench-models soak overload durability audit chaos docs lock clean system fuzz mutate failover bench-acceptance bench-pipeline bench-quick bench-serving bench-latency bench-speed bench-startup bench-growth images sbom e2e-containers e2e-cluster bench-remote
 
 help: ## This list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

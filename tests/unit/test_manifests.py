@@ -253,7 +253,7 @@ def test_the_overlay_that_the_page_shows_changes_what_it_says() -> None:
     before = pods(rendered("production"))["classifier"]
     pod = pods(objects)["classifier"]
     assert pod["spec"]["containers"][0]["image"] == "registry.plant/stripwatch-classifier@sha256:..."
-    assert environment(objects, pod)["STRIPWATCH_SERVE"] == "steel-fast"
+    assert environment(objects, pod)["STRIPWATCH_MAX_BATCH"] == "32"
     given, original = (one["spec"]["containers"][0]["envFrom"] for one in (pod, before))
     assert [one for one in given if one not in original], "a changed setting is a rolling update"
     policies = {item["metadata"]["name"]: item["spec"] for item in of_kind(objects, "NetworkPolicy")}
