@@ -15,6 +15,8 @@ import grpc
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from prometheus_client import REGISTRY
+from redis_servers import wait_for
 
 from stripwatch.domain.model import DescriptorSpec, InputSpec, ModelKind, ModelRef, ModelSpec
 from stripwatch.domain.recipe import Role
@@ -35,6 +37,7 @@ from stripwatch.rpc.live import LIVE
 from stripwatch.rpc.server import GrpcServer
 from stripwatch.rpc.v1 import model_pb2 as pb
 from stripwatch.rpc.v1 import model_pb2_grpc as pb_grpc
+from stripwatch.rpc.v1 import verdict_pb2, verdict_pb2_grpc
 from tiny_models import grey_tiles
 
 SPEC = ModelSpec(
@@ -354,6 +357,32 @@ def _follow(watch: Any, seen: queue.Queue[int]) -> None:
             seen.put(answer.status)
     except grpc.RpcError:
         seen.put(-1)
+
+
+class Patient(verdict_pb2_grpc.VerdictsServicer):
+    """Answers a watch once, and sees for itself when whoever watches is gone, as the aggregator does."""
+
+    def Watch(self, request: verdict_pb2.WatchRequest, context: Any) -> Iterator[verdict_pb2.WatchResponse]:  # noqa: N802, ARG002
+        yield verdict_pb2.WatchResponse()
+        while context.is_active():
+            time.sleep(0.01)
+
+
+def test_a_stream_that_is_left_is_counted_as_cancelled_also_where_its_servicer_sees_that_first() -> None:
+    def ended(code: str) -> float:
+        labels = {"method": "stripwatch.rpc.v1.Verdicts/Watch", "code": code}
+        return REGISTRY.get_sample_value("stripwatch_served_requests_total", labels) or 0.0
+
+    before = {code: ended(code) for code in ("OK", "CANCELLED")}
+    server = GrpcServer("127.0.0.1", 0, ready=lambda: None)
+    server.add(verdict_pb2_grpc.add_VerdictsServicer_to_server, Patient(), "stripwatch.rpc.v1.Verdicts")
+    with open_channel(f"127.0.0.1:{server.start()}") as channel:
+        watch = verdict_pb2_grpc.VerdictsStub(channel).Watch(verdict_pb2.WatchRequest(line="line1"), timeout=60)
+        next(watch)
+        watch.cancel()
+        wait_for(lambda: ended("OK") + ended("CANCELLED") > sum(before.values()), "the end of the watch", 60)
+    server.stop(0)
+    assert {code: ended(code) - before[code] for code in before} == {"OK": 0.0, "CANCELLED": 1.0}
 
 
 def test_watchers_of_health_who_come_and_go_never_hold_up_the_server(running: Running) -> None:

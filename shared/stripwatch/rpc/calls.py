@@ -76,7 +76,8 @@ class Calls(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in its
         def answers(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             try:
                 yield from inner(request, context)
-                self._served.answered(method, "OK")
+                # A servicer that sees for itself that its caller is gone ends like one that is through.
+                self._served.answered(method, "OK" if context.is_active() else "CANCELLED")
             except GeneratorExit:
                 self._served.answered(method, "CANCELLED")
                 raise
