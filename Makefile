@@ -108,8 +108,8 @@ sbom: images ## A bill of material (CycloneDX) of each image; OUT=folder (var/sb
 
 # Whatever happens on the way, nothing of it stays: containers, volumes, namespaces, the engine, the images.
 e2e-containers: system $(VENV)/.dev ## Images, the compose file and each Deployment on a real engine, as root; 20 minutes
-	@trap 'PYTHONPATH=tests $(BIN)/python -m containers clean' EXIT; trap 'exit 130' INT TERM; set -e; \
-	for step in system build third-party; do PYTHONPATH=tests $(BIN)/python -m containers $$step; done; \
+	@trap '$(CONTAINERS) clean' EXIT; trap 'exit 130' INT TERM; set -e; \
+	for step in system build third-party; do $(CONTAINERS) $$step; done; \
 	$(BIN)/pytest -s -v tests/containers tests/unit/test_manifests.py tests/unit/test_k8s_*.py
 
 overload: $(VENV)/.dev ## A line offered 0.5 to 5 times what it can judge: latency, shed frames, recovery; OUT=file
@@ -147,7 +147,7 @@ bench-serving: $(VENV)/.dev ## Our service beside five model servers, each in it
 
 # Of it only the compiled Kubernetes stays, in $TMPDIR/stripwatch-cluster: 12 minutes for who runs it again.
 e2e-cluster: system $(VENV)/.dev ## The dev overlay on a real, if old, Kubernetes node built from source, as root; 40 minutes
-	@trap 'PYTHONPATH=tests $(BIN)/python -m containers clean' EXIT; trap 'exit 130' INT TERM; $(BIN)/pytest tests/cluster
+	@trap '$(CONTAINERS) clean' EXIT; trap 'exit 130' INT TERM; $(BIN)/pytest tests/cluster
 
 bench-remote: $(VENV)/.dev ## The remote engine, its model run by MLServer, beside the local one; SIZE=--quick, OUT=file
 	$(BIN)/python benchmarks/remote.py $(SIZE) $(if $(OUT),--out '$(OUT)')

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from containers.namespace import namespace
 from containers.podman import Podman
-from containers.rendered import Rendered, render
+from containers.rendered import Rendered
+from manifests import rendered
 
 NETWORK = "stripwatch"
 HEALTH = {"redis": ("redis-cli", "-e", "--no-auth-warning", "--user", "probe", "--pass", "any", "ping")}
@@ -94,7 +95,7 @@ def stage(podman: Podman, scratch: Path) -> Iterator[Stage]:
         if not inside.succeeds("network", "exists", NETWORK):
             inside.run("network", "create", NETWORK)
         try:
-            yield Stage(inside, render(), folder)
+            yield Stage(inside, Rendered(rendered("dev")), folder)
         finally:
             inside.run("pod", "rm", "--all", "--force", "--time=5", check=False)
             inside.run("volume", "rm", "--all", "--force", check=False)

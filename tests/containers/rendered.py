@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import copy
-import subprocess
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from containers.wheels import ROOT
-
-DEV = ROOT / "k8s/overlays/dev"
 ORDER = ("redis", "classifier", "anomaly", "aggregator", "preprocess", "ingest")
 """Who is asked by another comes before it."""
 
@@ -62,8 +57,3 @@ class Rendered:
 
 
 KINDS = ("Deployment", "StatefulSet")
-
-
-def render(overlay: Path = DEV) -> Rendered:
-    done = subprocess.run(["kubectl", "kustomize", overlay], capture_output=True, text=True, check=True)
-    return Rendered(tuple(one for one in yaml.safe_load_all(done.stdout) if one))
